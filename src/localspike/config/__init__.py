@@ -1,0 +1,36 @@
+"""A run as data: frozen sections, typed overrides, JSON round trip, and the way to live objects."""
+
+from __future__ import annotations
+
+from .build import Session, build_learner, build_network, build_rule, build_session, pick_device
+from .overrides import keys, override
+from .schema import (
+    DataConfig,
+    LearnerConfig,
+    Part,
+    RunConfig,
+    SchedulerConfig,
+    TrainingConfig,
+)
+from .stored import differences, digest, from_json, to_json
+
+__all__ = [
+    "DataConfig",
+    "LearnerConfig",
+    "Part",
+    "RunConfig",
+    "SchedulerConfig",
+    "Session",
+    "TrainingConfig",
+    "build_learner",
+    "build_network",
+    "build_rule",
+    "build_session",
+    "differences",
+    "digest",
+    "from_json",
+    "keys",
+    "override",
+    "pick_device",
+    "to_json",
+]

@@ -1,0 +1,219 @@
+"""From a configuration to live objects: data, network, rule, optimiser, scheduler, learner."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from .. import data
+from ..data import Dataset
+from ..errors import ConfigError
+from ..learn.credit import FiringRate
+from ..learn.feed import Feed
+from ..learn.learner import Learner
+from ..nn import Network
+from ..nn.init import calibrate
+from ..rules import Rule
+from .catalog import lookup
+from .schema import RunConfig
+
+CALIBRATION_SAMPLES = 64
+SHOWN = (int, float, str, tuple, bool)
+# Names torch's schedulers give to "how many steps in all".
+LENGTHS = ("T_max", "T_0", "total_iters", "total_steps")
+DataRoot = str | os.PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class Session:
+    """The live objects of one run."""
+
+    config: RunConfig
+    device: torch.device
+    net: Network
+    learner: Learner
+    optimizer: Optimizer
+    scheduler: LRScheduler | None
+    train: Feed
+    validation: Feed
+
+
+def build_session(config: RunConfig, data_root: DataRoot = None) -> Session:
+    """Load data, build and calibrate the network, and marry it to rule and optimiser.
+
+    Sets the global random seed, so that two sessions of one configuration start equal.
+
+    Raises
+    ------
+    LocalspikeError
+        Whatever part of the configuration cannot be built says so.
+    """
+    device = pick_device(config.training.device)
+    if config.training.threads is not None:
+        torch.set_num_threads(config.training.threads)
+    train = load_split(config, "train", data_root)
+    validation = load_split(config, "val", data_root)
+    torch.manual_seed(config.training.seed)
+    net = build_network(config)
+    feed = train_feed(config, train, net, device)
+    calibrate(net, calibration_frames(feed), config.model.options.get("rate", default_rate(config)))
+    net.to(device)
+    optimizer = build_optimizer(config, net)
+    learner = build_learner(config, net, optimizer)
+    scheduler = build_scheduler(config, optimizer, len(feed))
+    return Session(
+        config, device, net, learner, optimizer, scheduler, feed,
+        test_feed(config, validation, net, device),
+    )  # fmt: skip
+
+
+def pick_device(name: str) -> torch.device:
+    """The device a name stands for; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    usable = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, here in usable.items() if here)
+    if not usable.get(name, False):
+        here = [kind for kind, there in usable.items() if there]
+        raise ConfigError(
+            "the device is not there", got=name, expected=" or ".join(["auto", *here])
+        )
+    return torch.device(name)
+
+
+def load_split(config: RunConfig, split: str, data_root: DataRoot = None) -> Dataset:
+    """One split of the configured data."""
+    return data.load(
+        config.data.name,
+        split,
+        data_root=data_root,
+        limit=config.data.limit,
+        **config.data.options,
+    )
+
+
+def build_network(config: RunConfig) -> Network:
+    """The configured network for samples and classes of the configured data, fresh weights."""
+    about = data.info(config.data.name)
+    wanted = inspect.signature(lookup("model", config.model.name)).parameters
+    given: dict[str, Any] = {"classes": len(about.classes), "neuron": config.neuron}
+    given |= _input_sizes(config.model.name, about.sample_shape, "image" in wanted)
+    net: Network = _called("model", config.model.name, **{**config.model.options, **given})
+    return net
+
+
+def _input_sizes(model: str, shape: tuple[int, ...], image: bool) -> dict[str, int]:
+    if not image:
+        return {"inputs": prod(shape)}
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ConfigError(
+            f"the model {model} needs square images",
+            got=f"samples of shape {list(shape)}",
+            expected="[C, H, H]",
+            fix="Choose model=mlp or model=recurrent for this data",
+        )
+    return {"in_channels": shape[0], "image": shape[1]}
+
+
+def default_rate(config: RunConfig) -> float:
+    """The firing rate the model is calibrated to when none is given."""
+    default = inspect.signature(lookup("model", config.model.name)).parameters["rate"].default
+    return float(default)
+
+
+def calibration_frames(feed: Feed) -> torch.Tensor:
+    """Frames [T, B, ...] of the first training samples, as they are."""
+    chosen = range(min(CALIBRATION_SAMPLES, len(feed.dataset)))
+    return feed.shaped(feed.dataset.batch(list(chosen)).frames)
+
+
+def build_rule(config: RunConfig) -> Rule:
+    """The configured rule; a rule that must know the membrane's decay is told it."""
+    options = dict(config.rule.options)
+    if "decay" in inspect.signature(lookup("rule", config.rule.name)).parameters:
+        options.setdefault("decay", config.neuron.decay)
+    rule: Rule = _called("rule", config.rule.name, **options)
+    return rule
+
+
+def build_learner(config: RunConfig, net: Network, optimizer: Optimizer | None) -> Learner:
+    """The learner of the configured rule, loss and schedule."""
+    asked = config.learner
+    target, strength = asked.firing_rate, asked.firing_strength
+    return Learner(
+        net,
+        build_rule(config),
+        optimizer,
+        loss=config.loss,
+        schedule=asked.schedule,
+        update=asked.update,
+        active_steps=asked.active_steps,
+        clip_norm=asked.clip_norm,
+        accumulate=asked.accumulate,
+        firing_rate=None if target is None else FiringRate(target, strength),
+        precision=asked.precision,
+        seed=config.training.seed,
+    )
+
+
+def build_optimizer(config: RunConfig, net: Network) -> Optimizer:
+    """The configured torch optimiser over all parameters."""
+    optimizer: Optimizer = _called(
+        "optimizer", config.optimizer.name, params=net.parameters(), **config.optimizer.options
+    )
+    return optimizer
+
+
+def build_scheduler(config: RunConfig, optimizer: Optimizer, batches: int) -> LRScheduler | None:
+    """The configured torch scheduler, told the run's length where it asks for one."""
+    name, options = config.scheduler.name, dict(config.scheduler.options)
+    length = config.training.epochs * (batches if config.scheduler.every == "step" else 1)
+    for parameter in inspect.signature(lookup("scheduler", name)).parameters:
+        if parameter in LENGTHS:
+            options.setdefault(parameter, length)
+    scheduler: LRScheduler | None = _called("scheduler", name, optimizer=optimizer, **options)
+    return scheduler
+
+
+def _called(section: str, name: str, **arguments: Any) -> Any:
+    function = lookup(section, name)
+    try:
+        return function(**arguments)
+    except (TypeError, ValueError) as error:
+        shown = {key: value for key, value in arguments.items() if isinstance(value, SHOWN)}
+        raise ConfigError(
+            f"{section} {name} cannot be built", got=f"{shown}", expected=str(error)
+        ) from error
+
+
+def train_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.device) -> Feed:
+    """Shuffled and augmented batches to learn from."""
+    augment = _called("augment", config.augment.name, **config.augment.options)
+    return Feed(
+        dataset,
+        config.training.batch_size,
+        net.sample_shape,
+        shuffle=True,
+        seed=config.training.seed,
+        device=device,
+        augment=augment,
+    )
+
+
+def test_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.device) -> Feed:
+    """Batches in order, to judge by."""
+    return Feed(dataset, config.training.batch_size, net.sample_shape, device=device)

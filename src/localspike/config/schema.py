@@ -1,0 +1,128 @@
+"""The sections of a run's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..errors import ConfigError
+from ..learn.loss import CrossEntropy
+from ..nn import LIF
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something chosen by name from a catalogue, with the options of that choice.
+
+    Which options exist is read from the signature of the chosen function, so a part of the
+    network, a rule, an optimiser and a data set are all described the same way.
+
+    >>> Part("tess", {"pre_decay": 0.5}).options["pre_decay"]
+    0.5
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataConfig(Part):
+    """Which data, and how much: ``limit`` keeps that many samples of each split, drawn once.
+
+    >>> DataConfig("keywords", limit=200).limit
+    200
+    """
+
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        _at_least("data.limit", self.limit, 1)
+
+
+@dataclass(frozen=True)
+class SchedulerConfig(Part):
+    """A torch scheduler of the step size, advanced once an epoch or once a step.
+
+    Where the scheduler wants a length (``T_max``, ``total_iters``, …) and none is given, it gets
+    the run's own. ``ReduceLROnPlateau`` watches the validation loss.
+
+    >>> SchedulerConfig("CosineAnnealingLR").every
+    'epoch'
+    """
+
+    every: Literal["epoch", "step"] = "epoch"
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the learner visits time and layers, and what it does to the gradients.
+
+    ``firing_rate`` is a target in spikes per neuron and step, pulled at with ``firing_strength``.
+
+    >>> LearnerConfig().schedule
+    'auto'
+    """
+
+    schedule: Literal["auto", "streaming", "layerwise", "bptt"] = "auto"
+    update: Literal["sequence", "step"] = "sequence"
+    active_steps: Literal["all"] | int | tuple[int, ...] = "all"
+    clip_norm: float | None = None
+    accumulate: int = 1
+    firing_rate: float | None = None
+    firing_strength: float = 1.0
+    precision: Literal["float32", "bf16"] = "float32"
+
+    def __post_init__(self) -> None:
+        _at_least("learner.accumulate", self.accumulate, 1)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long, how much at once, from which seed, on what, and how often to write things down.
+
+    ``log_every`` and ``checkpoint_every`` count steps; 0 means once an epoch only.
+
+    >>> TrainingConfig(epochs=3).epochs
+    3
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    log_every: int = 50
+    checkpoint_every: int = 100
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 1)):
+            _at_least(f"training.{name}", getattr(self, name), least)
+        _at_least("training.log_every", self.log_every, 0)
+        _at_least("training.checkpoint_every", self.checkpoint_every, 0)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run computes.
+
+    >>> RunConfig("mine", DataConfig("keywords"), Part("mlp"), Part("tess")).optimizer.name
+    'Adam'
+    """
+
+    recipe: str
+    data: DataConfig
+    model: Part
+    rule: Part
+    neuron: LIF = field(default_factory=LIF)
+    augment: Part = field(default_factory=lambda: Part("none"))
+    optimizer: Part = field(default_factory=lambda: Part("Adam", {"lr": 1e-3}))
+    scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig("none"))
+    loss: CrossEntropy = field(default_factory=CrossEntropy)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def _at_least(key: str, value: float | None, least: float) -> None:
+    if value is not None and value < least:
+        raise ConfigError(f"{key} is too small", got=value, expected=f"at least {least}")

@@ -1,0 +1,98 @@
+"""A configuration as JSON and back, its digest, and what differs between two."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import ConfigError
+from .catalog import options_for
+from .options import nearest
+from .overrides import PARTS, SECTIONS, assign, keys, unknown_key
+from .schema import DataConfig, Part, RunConfig, SchedulerConfig
+
+KINDS = {"data": DataConfig, "scheduler": SchedulerConfig}
+# Where a run computes and how often it saves is no part of what it is asked to compute.
+BYSTANDERS = ("training.device", "training.checkpoint_every")
+
+
+def to_json(config: RunConfig) -> dict[str, Any]:
+    """Plain nested dictionaries; a part's options stand beside its name.
+
+    >>> to_json(RunConfig("mine", DataConfig("keywords"), Part("mlp"), Part("tess")))["rule"]
+    {'name': 'tess'}
+    """
+    tree: dict[str, Any] = {"recipe": config.recipe}
+    for section in SECTIONS:
+        values = asdict(getattr(config, section))
+        options = values.pop("options", {})
+        tree[section] = {**values, **options}
+    return json.loads(json.dumps(tree))
+
+
+def from_json(tree: Mapping[str, Any]) -> RunConfig:
+    """The configuration a JSON tree describes; every key is checked as an override would be.
+
+    Raises
+    ------
+    ConfigError
+        For a missing or unknown key (with the nearest names) or a value of the wrong kind.
+    """
+    for section in tree:
+        if section not in (*SECTIONS, "recipe"):
+            raise ConfigError(f"unknown section {section!r}", fix=nearest(section, SECTIONS))
+    config = _skeleton(tree)
+    for section in SECTIONS:
+        for name, value in tree.get(section, {}).items():
+            key = f"{section}.{name}"
+            if key not in keys(config):
+                raise unknown_key(key, keys(config))
+            config = assign(config, key, value)
+    return config
+
+
+def _skeleton(tree: Mapping[str, Any]) -> RunConfig:
+    names: dict[str, Any] = {}
+    for section in PARTS:
+        values = tree.get(section)
+        if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+            raise ConfigError(
+                "a stored configuration is incomplete", expected=f"{section}.name, a text"
+            )
+        options_for(section, values["name"])
+        names[section] = KINDS.get(section, Part)(values["name"])
+    return RunConfig(recipe=str(tree.get("recipe", "")), **names)
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Dotted keys and values, the bystanders left out.
+
+    >>> flat(RunConfig("a", DataConfig("keywords"), Part("mlp"), Part("tess")))["rule.name"]
+    'tess'
+    """
+    tree = to_json(config)
+    pairs = {f"{s}.{name}": value for s in SECTIONS for name, value in tree[s].items()}
+    return {key: value for key, value in pairs.items() if key not in BYSTANDERS}
+
+
+def digest(config: RunConfig) -> str:
+    """SHA-256 over everything that decides what the run computes."""
+    return hashlib.sha256(json.dumps(flat(config), sort_keys=True).encode()).hexdigest()
+
+
+def differences(ours: RunConfig, theirs: RunConfig) -> list[str]:
+    """The keys in which two configurations differ, as ``key (ours, theirs)``.
+
+    >>> a = RunConfig("a", DataConfig("keywords"), Part("mlp"), Part("tess"))
+    >>> differences(a, RunConfig("a", DataConfig("keywords"), Part("mlp"), Part("sltt")))
+    ['rule.name (tess, sltt)']
+    """
+    mine, other = flat(ours), flat(theirs)
+    return [
+        f"{key} ({mine.get(key, 'default')}, {other.get(key, 'default')})"
+        for key in sorted(mine.keys() | other.keys())
+        if mine.get(key, None) != other.get(key, None)
+    ]

@@ -1,0 +1,99 @@
+"""Batches in an order that depends on (seed, epoch) only, so any epoch can resume at any batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from .dataset import Batch, Dataset
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def stream(seed: int, *path: int | str) -> torch.Generator:
+    """A generator of its own for every (seed, path), independent of what was drawn elsewhere.
+
+    >>> a, b = (torch.rand(1, generator=stream(0, "augment", batch)) for batch in (0, 1))
+    >>> bool(a == b)
+    False
+    """
+    digest = hashlib.blake2b(repr((seed, *path)).encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def order(n: int, seed: int, epoch: int) -> Tensor:
+    """The permutation [n] of epoch ``epoch``, derived from (seed, epoch) only.
+
+    >>> bool((order(5, seed=3, epoch=1) == order(5, seed=3, epoch=1)).all())
+    True
+    """
+    return torch.randperm(n, generator=stream(seed, "order", epoch))
+
+
+def batch_count(n: int, batch_size: int, drop_last: bool = False) -> int:
+    """How many batches an epoch of ``n`` samples has.
+
+    >>> batch_count(10, 4), batch_count(10, 4, drop_last=True)
+    (3, 2)
+    """
+    return n // batch_size if drop_last else -(-n // batch_size)
+
+
+def batches(
+    dataset: Dataset,
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    start: int = 0,
+    drop_last: bool = False,
+    augment: Augment | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Batch]:
+    """Yield the batches of one epoch, beginning with batch number ``start``.
+
+    Batch k is the same however the loop came to it: the order comes from (seed, epoch) and the
+    randomness of ``augment(samples, generator)`` from (seed, epoch, k). With ``generator`` the seed
+    is drawn from it once. ``augment`` sees images [B, C, H, W] or event frames [T, B, ...].
+    Raises DataError for an impossible batch size or start, or when drop_last leaves no batch.
+
+    >>> from .speech import keywords
+    >>> frames, labels, lengths = next(batches(keywords("val"), 16, shuffle=True, seed=1))
+    >>> tuple(frames.shape), tuple(labels.shape), lengths
+    ((50, 16, 80), (16,), None)
+    """
+    total = _checked_count(len(dataset), batch_size, start, drop_last)
+    if generator is not None:
+        seed = int(torch.randint(2**62, (), generator=generator))
+    sequence = order(len(dataset), seed, epoch) if shuffle else torch.arange(len(dataset))
+
+    def run() -> Iterator[Batch]:
+        for k in range(start, total):
+            chosen = sequence[k * batch_size : (k + 1) * batch_size]
+            samples = dataset.gather(chosen)
+            if augment is not None:
+                samples = augment(samples, stream(seed, "augment", epoch, k))
+            yield dataset.finish(samples, chosen)
+
+    return run()
+
+
+def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:
+    if batch_size < 1:
+        raise DataError("batch size is too small", got=batch_size, expected="1 or more")
+    total = batch_count(n, batch_size, drop_last)
+    if total == 0:
+        raise DataError(
+            "no batch is left in the epoch",
+            got=f"{n} samples with batch_size={batch_size} and drop_last={drop_last}",
+            expected="at least one batch",
+            fix="Use a smaller batch size or drop_last=False",
+        )
+    if not 0 <= start <= total:
+        raise DataError("first batch is outside the epoch", got=start, expected=f"0 … {total}")
+    return total

@@ -1,0 +1,218 @@
+"""Events in one structured dtype, checked once, then binned into time steps.
+
+An event is (t in µs, x, y, polarity). A data set of N recordings is one array of all events and
+``offsets`` [N + 1]: recording i owns ``events[offsets[i]:offsets[i + 1]]``, in time order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import DataError
+
+EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Extent of the event coordinates: polarities × height × width.
+
+    >>> Sensor(2, 34, 34).cells
+    2312
+    """
+
+    polarities: int
+    height: int
+    width: int
+
+    @property
+    def cells(self) -> int:
+        """Number of distinct (p, y, x)."""
+        return self.polarities * self.height * self.width
+
+
+def make_events(
+    t: NDArray[np.generic],
+    x: NDArray[np.generic],
+    p: NDArray[np.generic],
+    y: NDArray[np.generic] | None = None,
+) -> NDArray[np.void]:
+    """Pack columns of equal length into one array of dtype ``EVENT``.
+
+    >>> make_events(np.array([5]), np.array([1]), np.array([0]))["t"]
+    array([5])
+    """
+    events = np.zeros(len(t), dtype=EVENT)
+    events["t"], events["x"], events["p"] = t, x, p
+    if y is not None:
+        events["y"] = y
+    return events
+
+
+def check_events(
+    events: NDArray[np.void], offsets: NDArray[np.int64], sensor: Sensor, source: str
+) -> None:
+    """Raise DataError, naming ``source`` and the recording, unless the events make sense.
+
+    Checked: offsets run from 0 to len(events) and every recording has an event; coordinates lie on
+    the sensor; times are not negative and do not run backwards within a recording.
+    """
+    check_offsets(offsets, len(events), source)
+    for axis, bound in (("x", sensor.width), ("y", sensor.height), ("p", sensor.polarities)):
+        _check_range(events[axis], bound, offsets, f"{source}: event coordinate {axis!r}")
+    backwards = np.diff(events["t"], prepend=0) < 0
+    backwards[offsets[:-1]] = events["t"][offsets[:-1]] < 0
+    if backwards.any():
+        at = int(backwards.argmax())
+        raise DataError(
+            f"{source}: event times run backwards",
+            got=f"t = {events['t'][at]} µs at event {at} of recording {_owner(offsets, at)}",
+            expected="times >= 0 in rising order within each recording",
+            fix="Sort the events of each recording by time",
+        )
+
+
+def check_offsets(offsets: NDArray[np.int64], count: int, source: str) -> None:
+    """Raise DataError unless ``offsets`` cuts ``count`` events into non-empty recordings."""
+    ends = (int(offsets[0]), int(offsets[-1])) if len(offsets) > 1 else None
+    if ends != (0, count) or (np.diff(offsets) < 0).any():
+        raise DataError(
+            f"{source}: offsets do not cut the events into recordings",
+            got=f"{len(offsets)} offsets with ends {ends}",
+            expected=f"rising offsets from 0 to {count}",
+            fix="Get the file again; it is damaged or of another format",
+        )
+    empty = np.flatnonzero(np.diff(offsets) == 0)
+    if len(empty):
+        raise DataError(
+            f"{source}: recording without events",
+            got=f"{len(empty)} empty, the first is number {empty[0]}",
+            expected="at least one event in each recording",
+            fix="Remove the empty recordings and their labels",
+        )
+
+
+def _check_range(
+    value: NDArray[np.integer], bound: int, offsets: NDArray[np.int64], what: str
+) -> None:
+    wrong = value >= bound
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise DataError(
+            f"{what} out of range",
+            got=f"{value[at]} at event {at} of recording {_owner(offsets, at)}",
+            expected=f"0 … {bound - 1}",
+            fix="Check that the file belongs to this sensor",
+        )
+
+
+def _owner(offsets: NDArray[np.int64], at: int) -> int:
+    return int(np.searchsorted(offsets, at, side="right")) - 1
+
+
+@dataclass(frozen=True)
+class BinnedEvents:
+    """Recordings of events, each event already placed in a (step, cell); dense only per batch.
+
+    ``place`` [E] int32 = step · cells + cell, ``offsets`` [N + 1] int64, ``weight`` [E] uint8 how
+    often that event counts (None: once). ``counts`` False makes frames binary (spikes), True keeps
+    how many events fell in a bin. ``sample_shape`` is the shape of one step of one sample.
+
+    >>> one = BinnedEvents(torch.tensor([0, 3, 3]), torch.tensor([0, 3]), 2, (2,), counts=True)
+    >>> one.gather(torch.tensor([0]))[:, 0]
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
+
+    place: Tensor
+    offsets: Tensor
+    steps: int
+    sample_shape: tuple[int, ...]
+    counts: bool = False
+    weight: Tensor | None = None
+
+    static = False
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def gather(self, index: Tensor) -> Tensor:
+        """Frames [T, B, *sample_shape] float32 of the recordings ``index`` [B]."""
+        cells, batch = prod(self.sample_shape), len(index)
+        start = self.offsets[index]
+        length = self.offsets[index + 1] - start
+        sample = torch.repeat_interleave(torch.arange(batch), length)
+        first = torch.cumsum(length, 0) - length
+        event = torch.arange(len(sample)) + (start - first)[sample]
+        place = self.place[event].long()
+        target = (place // cells * batch + sample) * cells + place % cells
+        ones = torch.ones(len(event)) if self.weight is None else self.weight[event].float()
+        frames = torch.zeros(self.steps * batch * cells).scatter_add_(0, target, ones)
+        if not self.counts:
+            frames.clamp_(max=1.0)
+        return frames.view(self.steps, batch, *self.sample_shape)
+
+    def frames(self, gathered: Tensor) -> Tensor:
+        """Gathered samples are time first already."""
+        return gathered
+
+
+def bin_events(
+    events: NDArray[np.void],
+    offsets: NDArray[np.int64],
+    sensor: Sensor,
+    *,
+    step_us: int,
+    steps: int,
+    sample_shape: tuple[int, ...] | None = None,
+    counts: bool = False,
+    weight: NDArray[np.uint8] | None = None,
+) -> BinnedEvents:
+    """Put checked events into ``steps`` bins of ``step_us`` µs; later events are left out.
+
+    frames[s, p, y, x] = number of events with s = floor(t / step_us); ``sample_shape`` reshapes
+    (p, y, x), by default [polarities, height, width].
+
+    >>> events = make_events(np.array([0, 1500, 9000]), np.array([0, 1, 1]), np.array([0, 0, 1]))
+    >>> spikes = bin_events(events, np.array([0, 3]), Sensor(2, 1, 2), step_us=1000, steps=4)
+    >>> spikes.gather(torch.tensor([0])).sum(dim=(1, 2, 3, 4))
+    tensor([1., 1., 0., 0.])
+    """
+    step = events["t"] // step_us
+    row = events["p"].astype(np.int64) * sensor.height + events["y"]
+    cell = row * sensor.width + events["x"]
+    shape = sample_shape or (sensor.polarities, sensor.height, sensor.width)
+    return place_events(
+        step, cell, offsets, steps=steps, cells=sensor.cells, sample_shape=shape,
+        counts=counts, weight=weight,
+    )  # fmt: skip
+
+
+def place_events(
+    step: NDArray[np.int64],
+    cell: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    *,
+    steps: int,
+    cells: int,
+    sample_shape: tuple[int, ...],
+    counts: bool = False,
+    weight: NDArray[np.uint8] | None = None,
+) -> BinnedEvents:
+    """Store events whose step and cell are known; those at or after ``steps`` are left out."""
+    keep = step < steps
+    kept = np.concatenate([[0], np.cumsum(keep)])[offsets]
+    return BinnedEvents(
+        place=torch.from_numpy((step[keep] * cells + cell[keep]).astype(np.int32)),
+        offsets=torch.from_numpy(kept.astype(np.int64)),
+        steps=steps,
+        sample_shape=sample_shape,
+        counts=counts,
+        weight=None if weight is None else torch.from_numpy(weight[keep]),
+    )

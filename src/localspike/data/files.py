@@ -1,0 +1,155 @@
+"""Finding and reading data files, with one clear error for whatever can be wrong with them."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import DataError
+from .batching import stream
+
+ENVIRONMENT = "LOCALSPIKE_DATA"
+
+
+def resolve_root(data_root: str | os.PathLike[str] | None, wanted: Sequence[str] = ()) -> Path:
+    """The folder of the data sets: the argument, else the environment's LOCALSPIKE_DATA.
+
+    ``wanted`` are the files looked for, named in the error. There is no built-in path.
+    Raises DataError when neither is set or the folder does not exist.
+    """
+    looked = " or ".join(f"<data root>/{name}" for name in wanted) or "the data set's files"
+    given = data_root if data_root is not None else os.environ.get(ENVIRONMENT)
+    if not given:
+        raise DataError(
+            "no data root is set",
+            got=f"neither data_root (--data-root) nor {ENVIRONMENT}",
+            expected=f"a folder holding {looked}",
+            fix=f"Set {ENVIRONMENT} or pass --data-root",
+        )
+    root = Path(given).expanduser()
+    if not root.is_dir():
+        origin = "data_root (--data-root)" if data_root is not None else ENVIRONMENT
+        raise DataError(
+            f"data root {root} is not a folder",
+            got=f"{origin} = {given}",
+            expected=f"a folder holding {looked}",
+            fix=f"Correct {ENVIRONMENT} or --data-root",
+        )
+    return root
+
+
+def find(root: Path, wanted: Sequence[str]) -> str:
+    """The first of ``wanted`` (paths under ``root``) that exists; DataError naming all if none."""
+    for name in wanted:
+        if (root / name).exists():
+            return name
+    raise DataError(
+        f"no data files under {root}",
+        got="none of " + ", ".join(str(root / name) for name in wanted),
+        expected="one of them",
+        fix="Put the files there or set LOCALSPIKE_DATA / --data-root to the folder that has them",
+    )
+
+
+def numbered(folder: Path, prefix: str, suffix: str) -> list[Path]:
+    """The files ``<prefix>00<suffix>``, ``<prefix>01<suffix>``, … ; DataError on none or a gap."""
+    paths = sorted(folder.glob(f"{prefix}[0-9][0-9]{suffix}"))
+    wanted = [folder / f"{prefix}{number:02d}{suffix}" for number in range(max(1, len(paths)))]
+    if paths != wanted:
+        missing = next(path for path in wanted if path not in paths)
+        raise DataError(
+            f"{missing}: missing",
+            got=f"{len(paths)} files {prefix}NN{suffix}",
+            expected=f"{prefix}00{suffix}, {prefix}01{suffix}, … without a gap",
+            fix="Get the missing file",
+        )
+    return paths
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; DataError when it is missing or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read",
+            got=error.strerror or type(error).__name__,
+            expected="a readable file",
+            fix="Check the path and its permissions",
+        ) from error
+
+
+def load_npz(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Arrays ``names`` of an npz file, never unpickled.
+
+    Raises DataError for a missing, foreign, truncated or incomplete file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("one bare array, not an npz archive")
+            missing = [name for name in names if name not in archive.files]
+            if missing:
+                raise ValueError(f"no array {', '.join(missing)}")
+            return {name: archive[name] for name in names}
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: missing", expected=f"an npz file with {', '.join(names)}"
+        ) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path}: not a whole npz file",
+            got=f"{type(error).__name__}: {error}",
+            expected=f"arrays {', '.join(names)} without pickled objects",
+            fix="Get the file again; it is truncated or of another format",
+        ) from error
+
+
+def check_split(name: str, split: str, splits: Sequence[str]) -> None:
+    """Raise DataError unless ``split`` is one of ``splits``."""
+    if split not in splits:
+        raise DataError(
+            f"{name} has no such split", got=repr(split), expected=" or ".join(map(repr, splits))
+        )
+
+
+def check_steps(name: str, steps: int, maximum: int = 100_000) -> None:
+    """Raise DataError unless ``steps`` is an int in 1 … maximum."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= maximum:
+        raise DataError(
+            f"{name}: impossible number of steps", got=repr(steps), expected=f"1 … {maximum}"
+        )
+
+
+def carve(n: int, split: str, name: str) -> Tensor:
+    """Members of a split: "val" is a tenth of the ``n`` training samples, by a fixed seed.
+
+    >>> sorted(carve(20, "train", "toy").tolist() + carve(20, "val", "toy").tolist())[:3]
+    [0, 1, 2]
+    >>> len(carve(20, "val", "toy")), len(carve(20, "test", "toy"))
+    (2, 20)
+    """
+    if split == "test":
+        return torch.arange(n)
+    shuffled = torch.randperm(n, generator=stream(0, "validation", name))
+    cut = n // 10
+    return (shuffled[:cut] if split == "val" else shuffled[cut:]).sort().values
+
+
+def choose(members: Tensor, limit: int | None, name: str) -> Tensor:
+    """All of ``members`` in order, or the first ``limit`` of a fixed permutation of them."""
+    if limit is None:
+        return members
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise DataError(f"{name}: impossible limit", got=repr(limit), expected="1 or more, or None")
+    shuffled = torch.randperm(len(members), generator=stream(0, "subset", name))
+    return members[shuffled[:limit]]

@@ -1,0 +1,66 @@
+"""Errors that teach: one line saying what is wrong, what was got, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class LocalspikeError(Exception):
+    """Base of every error this library raises on purpose.
+
+    Parameters
+    ----------
+    what:
+        The subject and the fault, e.g. ``"labels out of range"``.
+    got, expected:
+        What was found and what would have been accepted.
+    fix:
+        One imperative sentence telling the user what to do.
+
+    >>> print(ShapeError("frames have the wrong rank", got="[64, 80]", expected="[T, B, 80]"))
+    frames have the wrong rank: got [64, 80]; expected [T, B, 80].
+    """
+
+    def __init__(
+        self, what: str, *, got: object = None, expected: object = None, fix: str | None = None
+    ) -> None:
+        self.what, self.got, self.expected, self.fix = what, got, expected, fix
+        super().__init__(self._line())
+
+    def _line(self) -> str:
+        parts = []
+        if self.got is not None:
+            parts.append(f"got {self.got}")
+        if self.expected is not None:
+            parts.append(f"expected {self.expected}")
+        line = self.what + (": " + "; ".join(parts) if parts else "")
+        line = line.rstrip(".") + "."
+        if self.fix:
+            line += " " + self.fix.rstrip(".") + "."
+        return " ".join(line.split())
+
+
+class ConfigError(LocalspikeError):
+    """A setting, recipe or key is unknown or has an impossible value."""
+
+
+class ShapeError(LocalspikeError):
+    """A tensor has the wrong shape, rank or dtype."""
+
+
+class DataError(LocalspikeError):
+    """A data file or a batch is missing, malformed, or holds values that cannot be."""
+
+
+class IllegalError(LocalspikeError):
+    """A combination of rule, network and schedule that is mathematically not defined."""
+
+
+class NumericalError(LocalspikeError):
+    """A non-finite value appeared while learning."""
+
+
+class CheckpointError(LocalspikeError):
+    """A checkpoint is missing, damaged, or belongs to another model."""
+
+
+class MissingDependencyError(LocalspikeError):
+    """An optional package is needed; the message says what to install."""

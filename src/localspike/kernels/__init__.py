@@ -1,0 +1,1 @@
+"""Pure functions on tensors; the equation is in each docstring."""

@@ -1,0 +1,138 @@
+"""Linear and convolutional synapses: forward, weight contraction, pullback, MAC count.
+
+``contract`` is the ⊗ of the rule specification: Σ over batch (and positions) of post × pre, in
+the shape of the weight. ``pullback`` carries a post factor to the synapse's input. ``dtype``
+casts the operands of the call (bf16 products); results come back in the operands' own dtype.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class ConvGeometry(NamedTuple):
+    """Stride, padding and groups of a 2-d convolution (square, in pixels)."""
+
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+
+
+def _cast(x: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return x if dtype is None else x.to(dtype)
+
+
+def linear_forward(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """I = x Wᵀ + b for x [..., I], W [O, I].
+
+    >>> linear_forward(torch.ones(1, 2), torch.ones(3, 2))
+    tensor([[2., 2., 2.]])
+    """
+    y = F.linear(_cast(x, dtype), _cast(weight, dtype)).to(weight.dtype)
+    return y if bias is None else y + bias
+
+
+def linear_contract(post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Σ_b post[b]ᵀ pre[b]: [N, O] × [N, I] → [O, I].
+
+    >>> linear_contract(torch.ones(4, 1), torch.ones(4, 2))
+    tensor([[4., 4.]])
+    """
+    return (_cast(post, dtype).T @ _cast(pre, dtype)).to(post.dtype)
+
+
+def linear_pullback(post: Tensor, weight: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """post W: [N, O] → [N, I].
+
+    >>> linear_pullback(torch.ones(1, 3), torch.ones(3, 2))
+    tensor([[3., 3.]])
+    """
+    return (_cast(post, dtype) @ _cast(weight, dtype)).to(post.dtype)
+
+
+def linear_macs(weight_shape: torch.Size) -> int:
+    """Multiply-accumulates of one sample: O · I."""
+    return weight_shape[0] * weight_shape[1]
+
+
+def conv_forward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: ConvGeometry,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """I = W ∗ x + b for x [N, C, H, W], W [K, C/groups, kh, kw].
+
+    >>> conv_forward(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3), None, ConvGeometry()).item()
+    9.0
+    """
+    y = F.conv2d(_cast(x, dtype), _cast(weight, dtype), None, *_spread(geometry)).to(weight.dtype)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def _spread(geometry: ConvGeometry) -> tuple[int, int, int, int]:
+    """Positional (stride, padding, dilation, groups) of `torch.nn.functional.conv2d`."""
+    return geometry.stride, geometry.padding, 1, geometry.groups
+
+
+def _conv_backward(
+    post: Tensor, pre: Tensor, weight: Tensor, geometry: ConvGeometry, mask: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    stride, padding = [geometry.stride] * 2, [geometry.padding] * 2
+    grads: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+        post, pre, weight, None, stride, padding, [1, 1], False, [0, 0], geometry.groups, mask
+    )
+    return grads
+
+
+def conv_contract(
+    post: Tensor,
+    pre: Tensor,
+    weight_shape: torch.Size,
+    geometry: ConvGeometry,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Convolution weight gradient: post [N, K, H', W'] × pre [N, C, H, W] → weight shape.
+
+    >>> one = torch.ones(1, 1, 3, 3)
+    >>> conv_contract(one, one, torch.Size((1, 1, 1, 1)), ConvGeometry()).item()
+    9.0
+    """
+    a, b = _cast(post, dtype), _cast(pre, dtype)
+    shape_only = a.new_empty(1).expand(weight_shape)
+    return _conv_backward(a, b, shape_only, geometry, [False, True, False])[1].to(post.dtype)
+
+
+def conv_pullback(
+    post: Tensor,
+    weight: Tensor,
+    input_shape: torch.Size,
+    geometry: ConvGeometry,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Wᵀ ∗ post: [N, K, H', W'] → [N, C, H, W] = ``input_shape``.
+
+    >>> post, weight = torch.ones(1, 1, 1, 1), torch.ones(1, 1, 3, 3)
+    >>> conv_pullback(post, weight, torch.Size((1, 1, 3, 3)), ConvGeometry()).sum().item()
+    9.0
+    """
+    a = _cast(post, dtype)
+    shape_only = a.new_empty(1).expand(input_shape)
+    grads = _conv_backward(a, shape_only, _cast(weight, dtype), geometry, [True, False, False])
+    return grads[0].to(post.dtype)
+
+
+def conv_macs(weight_shape: torch.Size, output_shape: torch.Size) -> int:
+    """Multiply-accumulates of one sample: (C/groups)·kh·kw per output element [K, H', W'].
+
+    >>> conv_macs(torch.Size((64, 3, 3, 3)), torch.Size((64, 32, 32)))
+    1769472
+    """
+    return weight_shape[1:].numel() * output_shape.numel()

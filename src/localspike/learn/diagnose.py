@@ -1,0 +1,96 @@
+"""Finding where a non-finite value came from, so that the error can name block and step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import NumericalError
+from ..kernels.surrogate import spike_function
+from ..nn.network import INPUT, Network
+from .credit import Credit
+from .gradients import Gradients
+from .streaming import Streaming
+from .targets import Target
+
+_FIX = "Lower the learning rate, clip gradients (clip_norm), or check the data's range"
+
+
+def gradient_norms(net: Network) -> dict[str, float]:
+    """Norm of ``.grad`` by block, over all its parameters; one transfer for the whole network.
+
+    >>> from localspike.nn import models
+    >>> gradient_norms(models.mlp(20, (30,), 4))
+    {'hidden1': 0.0, 'readout': 0.0}
+    """
+    blocks = list(net.modules_by_name.items())
+    zero = next(net.parameters()).new_zeros(())
+    norms = []
+    for _, block in blocks:
+        grads = [p.grad for p in block.parameters() if p.grad is not None]
+        parts = torch._foreach_norm(grads) if grads else []
+        norms.append(torch.stack(list(parts)).norm() if parts else zero)
+    return dict(zip((name for name, _ in blocks), torch.stack(norms).tolist(), strict=True))
+
+
+def explain(
+    credit: Credit, frames: Tensor, target: Target, dtype: torch.dtype | None
+) -> NumericalError:
+    """Run the batch again step by step and say where the first non-finite value appears."""
+    found = (
+        _in_weights(credit.net)
+        or _in_forward(credit.net, frames, dtype)
+        or _in_gradient(credit, frames, target, dtype)
+    )
+    return found or NumericalError(
+        "a non-finite gradient appeared in the backward pass through time", fix=_FIX
+    )
+
+
+def _in_weights(net: Network) -> NumericalError | None:
+    for name, parameter in net.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            where = name.removeprefix("modules_by_name.")
+            return NumericalError(f"parameter {where!r} holds a non-finite value", fix=_FIX)
+    return None
+
+
+@torch.no_grad()
+def _in_forward(net: Network, frames: Tensor, dtype: torch.dtype | None) -> NumericalError | None:
+    state, weights = net.init_state(frames.shape[1]), net.weights()
+    for t, x in enumerate(frames.unbind(0)):
+        outputs = {INPUT: x}
+        for name, block in net.blocks.items():
+            spike = spike_function(None, block.neuron.fires_at_threshold)
+            activity, state[name] = block.step(
+                net.gather(name, outputs), state[name], weights[name], spike=spike, dtype=dtype
+            )
+            outputs[name] = activity.out
+            if not bool(torch.isfinite(activity.u).all()):
+                return _at("membrane", name, t)
+        readout, last = net.readout, net.readout_name
+        if readout is not None and last is not None:
+            x_last = net.gather(last, outputs)
+            logits, state[last] = readout.step(x_last, state[last], weights[last], dtype)
+            if not bool(torch.isfinite(logits).all()):
+                return _at("logit", last, t)
+    return None
+
+
+def _in_gradient(
+    credit: Credit, frames: Tensor, target: Target, dtype: torch.dtype | None
+) -> NumericalError | None:
+    if not credit.rule.local_in_time:
+        return None
+    engine, gradients = Streaming(credit, dtype), Gradients(credit.net, dtype)
+    state, weights = engine.init(frames.shape[1], training=False), credit.net.weights()
+    for t, x in enumerate(frames.unbind(0)):
+        engine.step(x, target.at(t), state, weights, gradients)
+        for (name, _), grad in gradients.weight.items():
+            if not bool(torch.isfinite(grad).all()):
+                return _at("gradient", name, t)
+    return None
+
+
+def _at(what: str, block: str, step: int) -> NumericalError:
+    return NumericalError(f"a non-finite {what} appeared in block {block!r} at step {step}", fix=_FIX)

@@ -1,0 +1,332 @@
+"""The learner: marries a network, a rule, a schedule and an optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError, DataError, IllegalError, ShapeError
+from ..nn.network import Network, masked_sum
+from ..rules.base import Rule
+from .bptt import ThroughTimeSchedule
+from .credit import Credit, FiringRate
+from .diagnose import explain, gradient_norms
+from .gradients import Gradients
+from .layerwise import Layerwise
+from .loss import CrossEntropy, Loss
+from .outcome import Outcome
+from .probe import Probe
+from .schedule import Name, Update, choose, obstacles
+from .streaming import Step, Streaming, StreamState
+from .targets import ActiveSteps, Target, make_targets
+
+Precision = Literal["float32", "bf16"]
+
+
+@dataclass
+class Result:
+    """Loss (0-d, summed over active steps, mean over the batch) and logits [B, C] summed over steps.
+
+    ``rates`` are spikes per neuron and step by block. Unpacks as ``loss, logits = result``.
+    """
+
+    loss: Tensor
+    logits: Tensor
+    rates: dict[str, float]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.loss, self.logits))
+
+
+class Learner:
+    """Trains a network with a rule. Gradients arrive in ``.grad``; the optimiser applies them.
+
+    Parameters
+    ----------
+    net, rule, optimizer:
+        A `Network`, a `Rule`, and any `torch.optim.Optimizer` over the network's parameters
+        (None for a learner that only computes gradients).
+    loss:
+        `CrossEntropy` (default) or `SquaredError`, applied at every active step.
+    schedule:
+        "auto" takes the fastest legal one; `schedule` and `schedule_reason` then say which, why.
+    update:
+        "sequence": one optimiser step per sequence batch; "step": one per active time step.
+    active_steps:
+        "all", the last k, or given step indices: where loss and learning signal are on.
+    clip_norm:
+        Largest norm of the whole gradient, or None.
+    accumulate:
+        Sequence batches per optimiser step; their gradients are averaged.
+    firing_rate:
+        A `FiringRate` regulariser, or None.
+    precision:
+        "float32", or "bf16" for products in bfloat16 with float32 state and master weights.
+
+    >>> from localspike import models, rules
+    >>> net = models.mlp(20, (30,), 4)
+    >>> learner = Learner(net, rules.tess(), torch.optim.Adam(net.parameters(), lr=1e-3))
+    >>> learner.schedule
+    'layerwise'
+    >>> loss, logits = learner.fit(torch.ones(12, 3, 20), torch.tensor([0, 1, 2]))
+    >>> logits.shape
+    torch.Size([3, 4])
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        rule: Rule,
+        optimizer: torch.optim.Optimizer | None = None,
+        *,
+        loss: Loss | None = None,
+        schedule: Name = "auto",
+        update: Update = "sequence",
+        active_steps: ActiveSteps = "all",
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        firing_rate: FiringRate | None = None,
+        precision: Precision = "float32",
+        seed: int = 0,
+        probe: Probe | None = None,
+    ) -> None:
+        if accumulate < 1:
+            raise ConfigError("accumulate", got=accumulate, expected="a whole number >= 1")
+        if clip_norm is not None and not clip_norm > 0:
+            raise ConfigError("clip_norm", got=clip_norm, expected="a norm > 0, or None")
+        if update == "step" and accumulate > 1:
+            raise IllegalError("update='step' cannot accumulate over batches", fix="Use accumulate=1")
+        self.net, self.rule, self.optimizer = net, rule, optimizer
+        self.loss: Loss = loss or CrossEntropy()
+        self.schedule, self.schedule_reason = choose(rule, update, schedule)
+        self.update, self.active_steps = update, active_steps
+        self.clip_norm, self.accumulate = clip_norm, accumulate
+        self.credit = Credit(net, rule, self.loss, firing_rate)
+        self.dtype = _compute_dtype(precision)
+        self.probe = probe
+        self.gradients = Gradients(net, self.dtype)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.gathered = 0
+        self.grad_norms: dict[str, float] = {}
+        self._stream: StreamState | None = None
+
+    # -- whole sequences -------------------------------------------------------------------
+
+    def fit(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
+        """One sequence batch: gradient, and an optimiser step (every ``accumulate`` batches).
+
+        frames [T, B, ...] in the network's dtype; labels [B] or [T, B] classes, or values
+        [B, C] or [T, B, C]; lengths [B], steps t ≥ length being padding that changes nothing.
+        Raises `NumericalError` naming block and step before any weight takes a non-finite value.
+        """
+        frames, target, active = self._prepare(frames, labels, lengths)
+        if self.gathered == 0:
+            self.net.zero_grad(set_to_none=True)
+        outcome = self._run(frames, target, active, training=True)
+        if self.update == "sequence":
+            self._finish_batch(frames, target)
+        return self._result(outcome, lengths)
+
+    def gradient(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
+        """Only the gradient: added to ``.grad``, no optimiser step, no clipping, no dropout."""
+        frames, target, active = self._prepare(frames, labels, lengths)
+        outcome = self._run(frames, target, active, training=False, learn=False)
+        return self._result(outcome, lengths)
+
+    @torch.no_grad()
+    def evaluate(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
+        """Loss and logits without learning or dropout."""
+        frames, target, _ = self._prepare(frames, labels, lengths)
+        run = self.net.run(frames, dtype=self.dtype)
+        assert run.logits is not None  # `Credit` has checked that there is a readout
+        loss = self.loss.value(run.logits, target.y, target.weight)
+        return self._result(Outcome(loss, run.logits, run.rates), lengths)
+
+    def _prepare(
+        self, frames: Tensor, labels: Tensor, lengths: Tensor | None
+    ) -> tuple[Tensor, Target, list[bool]]:
+        self.net.check(frames, lengths)
+        steps, batch = frames.shape[:2]
+        target, active = make_targets(
+            self.loss, labels, self.credit.classes, steps, batch, lengths, self.active_steps, frames
+        )
+        if target.valid is not None:  # a padded step's input must not reach a trace
+            mask = target.valid.view(steps, batch, *(1,) * (frames.ndim - 2))
+            frames = torch.where(mask, frames, torch.zeros_like(frames))
+        return frames, target, active
+
+    def _run(
+        self, frames: Tensor, target: Target, active: list[bool], training: bool, learn: bool = True
+    ) -> Outcome:
+        batch = frames.shape[1]
+        if self.schedule == "streaming":
+            return self._run_streaming(frames, target, active, training, learn)
+        state = self.net.init_state(batch, training=training, generator=self.generator)
+        if self.schedule == "bptt":
+            return ThroughTimeSchedule(self.credit, self.dtype).run(frames, target, state)
+        outcome = Layerwise(self.credit, self.dtype, self.probe).run(
+            frames, target, state, self.gradients
+        )
+        self.gradients.write()
+        return outcome
+
+    def _run_streaming(
+        self, frames: Tensor, target: Target, active: list[bool], training: bool, learn: bool
+    ) -> Outcome:
+        engine = Streaming(self.credit, self.dtype, self.probe)
+        state = engine.init(frames.shape[1], training, self.generator)
+        weights, steps = self.net.weights(), []
+        always = self.credit.regulariser is not None
+        for t, x in enumerate(frames.unbind(0)):
+            now = target.at(t) if active[t] or always else None
+            steps.append(engine.step(x, now, state, weights, self.gradients))
+            if learn and self.update == "step" and now is not None:
+                self._update_now(frames, target)
+                weights = self.net.weights()
+        self.gradients.write()
+        return _gather(steps)
+
+    def _update_now(self, frames: Tensor, target: Target) -> None:
+        """Apply one step's gradient at once."""
+        self.net.zero_grad(set_to_none=True)
+        self.gradients.write()
+        self._apply(frames, target)
+
+    def _finish_batch(self, frames: Tensor, target: Target) -> None:
+        self.gathered += 1
+        if self.gathered < self.accumulate:
+            return
+        self.gathered = 0
+        if self.accumulate > 1:
+            for p in self.net.parameters():
+                if p.grad is not None:
+                    p.grad /= self.accumulate
+        self._apply(frames, target)
+
+    def _apply(self, frames: Tensor, target: Target) -> None:
+        """Refuse a non-finite gradient, clip, and let the optimiser step."""
+        self.grad_norms = gradient_norms(self.net)
+        if not all(math.isfinite(norm) for norm in self.grad_norms.values()):
+            self.gathered = 0
+            self.net.zero_grad(set_to_none=True)
+            raise explain(self.credit, frames, target, self.dtype)
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_norm)
+        if self.optimizer is not None:
+            self.optimizer.step()
+
+    def _result(self, outcome: Outcome, lengths: Tensor | None) -> Result:
+        rates = {name: float(rate) for name, rate in outcome.rates.items()}
+        return Result(outcome.loss, masked_sum(outcome.logits, lengths), rates)
+
+    # -- one time step at a time -----------------------------------------------------------
+
+    def init_stream(self, batch: int) -> StreamState:
+        """A fresh state for `stream`; several can run interleaved."""
+        return Streaming(self.credit).init(batch, training=False)
+
+    def stream(
+        self,
+        x: Tensor,
+        labels: Tensor | None = None,
+        state: StreamState | None = None,
+    ) -> Result:
+        """One time step x [B, ...] of an endless sequence; memory is constant for ever.
+
+        With labels ([B] classes or [B, C] values) the step learns: with update="step" the
+        weights change now, with "sequence" gradients gather until `end_sequence`. Without
+        labels states and traces run and nothing is learned. ``state`` defaults to the
+        learner's own, started at the first step and dropped by `end_sequence`.
+        """
+        self._require_streamable()
+        state = self._stream_state(x, state)
+        target = None if labels is None else self._step_target(x, labels)
+        engine = Streaming(self.credit, self.dtype, self.probe)
+        step = engine.step(x, target, state, self.net.weights(), self.gradients)
+        if target is not None and self.update == "step":
+            self._update_now(x[None], Target(target.y[None], target.weight[None], None))
+        return self._result(_gather([step]), None)
+
+    def end_sequence(self) -> None:
+        """Apply gradients gathered by `stream` (update="sequence") and forget its state."""
+        self._stream = None
+        if self.gradients.weight:
+            self.net.zero_grad(set_to_none=True)
+            self.gradients.write()
+            empty = self.net.sample_shape
+            like = next(self.net.parameters())
+            target = Target(like.new_zeros((0, 1, self.credit.classes)), like.new_zeros((0, 1)), None)
+            self._apply(like.new_zeros((0, 1, *empty)), target)
+
+    def _require_streamable(self) -> None:
+        why = obstacles(self.rule, self.update)["streaming"]
+        if why is not None:
+            raise IllegalError(f"rule {self.rule.name!r} cannot stream", got=why)
+        if not isinstance(self.active_steps, str):
+            raise IllegalError(
+                "an endless stream has no last step, so active_steps cannot choose",
+                got=self.active_steps,
+                expected="'all'",
+                fix="Pass labels only at the steps that should learn",
+            )
+
+    def _stream_state(self, x: Tensor, state: StreamState | None) -> StreamState:
+        self.net.check_step(x)
+        if not bool(torch.isfinite(x).all()):
+            raise DataError("a frame holds a non-finite value", expected="finite numbers")
+        if state is None:
+            state = self._stream = self._stream or self.init_stream(len(x))
+        first = next(iter(state.net.values()))
+        if len(first.v) != len(x):
+            raise ShapeError(
+                "the batch changed within a stream",
+                got=len(x),
+                expected=len(first.v),
+                fix="Call end_sequence() first, or pass another state",
+            )
+        return state
+
+    def _step_target(self, x: Tensor, labels: Tensor) -> Target:
+        target, _ = make_targets(
+            self.loss, labels, self.credit.classes, 1, len(x), None, "all", x
+        )
+        return target.at(0)
+
+    # -- checkpoints -----------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a bit-identical continuation needs beside net and optimiser: flat, all tensors."""
+        state = {"generator": self.generator.get_state(), "gathered": torch.tensor(self.gathered)}
+        if self.gathered:
+            grads = {n: p.grad for n, p in self.net.named_parameters() if p.grad is not None}
+            state |= {f"grad.{name}": grad for name, grad in grads.items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` gave."""
+        self.generator.set_state(state["generator"])
+        self.gathered = int(state["gathered"])
+        self.net.zero_grad(set_to_none=True)
+        for name, parameter in self.net.named_parameters():
+            if f"grad.{name}" in state:
+                parameter.grad = state[f"grad.{name}"].to(parameter)
+
+
+def _gather(steps: list[Step]) -> Outcome:
+    """One outcome of many steps: summed loss, stacked logits, mean rates."""
+    rates = {
+        name: torch.stack([step.rates[name] for step in steps]).mean() for name in steps[0].rates
+    }
+    loss = torch.stack([step.loss for step in steps]).sum()
+    return Outcome(loss, torch.stack([step.logits for step in steps]), rates)
+
+
+def _compute_dtype(precision: str) -> torch.dtype | None:
+    if precision not in ("float32", "bf16"):
+        raise ConfigError("unknown precision", got=precision, expected="'float32' or 'bf16'")
+    return torch.bfloat16 if precision == "bf16" else None

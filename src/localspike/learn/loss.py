@@ -1,0 +1,145 @@
+"""Losses as values that give both the loss and its derivative at the logits.
+
+The same loss serves the readout (its derivative is the network's error) and every local signal
+that makes its own logits from a class basis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import ConfigError, DataError, ShapeError
+
+
+class Loss(Protocol):
+    """A per-step loss Σ_b w_b ℓ(z_b, y_b); w carries batch mean, class weights and mask."""
+
+    def prepare(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """Targets y [..., C] and per-sample weights [...] of labels; refuses impossible ones."""
+        ...
+
+    def value(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """The summed loss, 0-d."""
+        ...
+
+    def error(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """∂loss/∂z, in the shape of z."""
+        ...
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """ℓ = −Σ_c y_c log softmax(z)_c, with ∂ℓ/∂z = w (softmax(z) − y).
+
+    Parameters
+    ----------
+    class_weights:
+        One factor per class, applied by the sample's label (not renormalised over the batch,
+        so that a batch's gradient is the sum of its samples').
+    label_smoothing:
+        ε: y = (1 − ε) onehot + ε / C.
+    mse:
+        Mixes in a squared error: (1 − mse)·CE + mse·mean_c (z − onehot)² (OTTT uses 0.05).
+    scale:
+        Factor on every step's loss, 1/T for a mean over time.
+
+    >>> loss = CrossEntropy()
+    >>> y, w = loss.prepare(torch.tensor([1]), 2)
+    >>> loss.error(torch.zeros(1, 2), y, w)
+    tensor([[ 0.5000, -0.5000]])
+    """
+
+    class_weights: tuple[float, ...] | None = None
+    label_smoothing: float = 0.0
+    mse: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("label_smoothing", "mse"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name} out of range", got=getattr(self, name), expected="[0, 1]")
+
+    def prepare(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """Smoothed one-hot targets and weights of integer labels."""
+        _check_classes(labels, classes)
+        y = F.one_hot(labels.long(), classes).to(torch.get_default_dtype())
+        weights = torch.full(labels.shape, self.scale, dtype=y.dtype, device=y.device)
+        if self.class_weights is not None:
+            weights = weights * self._table(classes).to(y)[labels.long()]
+        if self.label_smoothing:
+            y = y * (1.0 - self.label_smoothing) + self.label_smoothing / classes
+        return y, weights
+
+    def _table(self, classes: int) -> Tensor:
+        if self.class_weights is None or len(self.class_weights) != classes:
+            raise ConfigError("class_weights", got=self.class_weights, expected=f"{classes} numbers")
+        return torch.tensor(self.class_weights)
+
+    def value(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """Σ w ((1 − mse) CE + mse · mean (z − y)²)."""
+        each = -(y * z.log_softmax(-1)).sum(-1)
+        if self.mse:
+            each = (1.0 - self.mse) * each + self.mse * (z - y).square().mean(-1)
+        return (w * each).sum()
+
+    def error(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """w ((1 − mse)(softmax(z) − y) + mse · 2 (z − y) / C)."""
+        error = z.softmax(-1) - y
+        if self.mse:
+            error = (1.0 - self.mse) * error + (2.0 * self.mse / z.shape[-1]) * (z - y)
+        return w[..., None] * error
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """ℓ = ½ ‖z − y‖² for values per sequence or per step (f = identity in TESS's notation).
+
+    >>> loss = SquaredError()
+    >>> y, w = loss.prepare(torch.ones(1, 2), 2)
+    >>> loss.error(torch.zeros(1, 2), y, w)
+    tensor([[-1., -1.]])
+    """
+
+    scale: float = 1.0
+
+    def prepare(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """The values themselves, [..., C]."""
+        if not labels.is_floating_point() or labels.shape[-1] != classes:
+            raise ShapeError(
+                "targets of a squared error",
+                got=f"{list(labels.shape)} {labels.dtype}",
+                expected=f"floats [..., {classes}]",
+            )
+        if not bool(torch.isfinite(labels).all()):
+            raise DataError("targets hold a non-finite value", expected="finite numbers")
+        return labels, torch.full(labels.shape[:-1], self.scale, dtype=labels.dtype, device=labels.device)
+
+    def value(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """Σ w ½ ‖z − y‖²."""
+        return (w * (z - y).square().sum(-1)).sum() / 2
+
+    def error(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """w (z − y)."""
+        return w[..., None] * (z - y)
+
+
+def _check_classes(labels: Tensor, classes: int) -> None:
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ShapeError(
+            "labels have the wrong dtype",
+            got=labels.dtype,
+            expected="integers",
+            fix="Convert with labels.long(), or use SquaredError for values",
+        )
+    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+        raise DataError(
+            "labels out of range",
+            got=f"{int(labels.min())}..{int(labels.max())}",
+            expected=f"0..{classes - 1}",
+            fix="Check the number of classes of the network's readout",
+        )

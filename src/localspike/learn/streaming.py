@@ -1,0 +1,220 @@
+"""The streaming schedule: time outside, layers inside, memory independent of T.
+
+Each step runs every block once; blocks with a local signal learn on the spot, the others after
+the readout has given its error. Nothing of a step outlives it but state and traces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..kernels.surrogate import spike_function
+from ..nn.layer import Activity, Spiking, Weights
+from ..nn.network import INPUT, State
+from ..rules.eligibility import Factors, TraceState
+from .credit import Credit
+from .gradients import Gradients
+from .probe import Probe
+from .targets import Target
+
+
+@dataclass
+class StreamState:
+    """Everything one sequence batch carries from step to step: states, traces, filtered latents."""
+
+    net: State
+    traces: dict[str, TraceState] = field(default_factory=dict)
+    signals: dict[str, Tensor | None] = field(default_factory=dict)
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor held, for measuring the state's size."""
+        held: list[Tensor | None] = list(self.signals.values())
+        for block in self.net.values():
+            held += [block.v, block.o, *block.masks]
+        for trace in self.traces.values():
+            held += [*(trace.pre or {}).values(), trace.post]
+        return [x for x in held if x is not None]
+
+
+class Step(NamedTuple):
+    """What one step gave: logits [B, C], the step's loss (0-d), spikes per neuron by block."""
+
+    logits: Tensor
+    loss: Tensor
+    rates: dict[str, Tensor]
+
+
+class _Seen(NamedTuple):
+    """One block's activity and factors, kept within a step for signals that come from above."""
+
+    activity: Activity
+    psi: Tensor
+    factors: Factors
+
+
+class Streaming:
+    """Runs a rule step by step. Holds no sequence state: it is passed in and changed in place."""
+
+    def __init__(self, credit: Credit, dtype: torch.dtype | None = None, probe: Probe | None = None) -> None:
+        self.credit, self.net, self.dtype, self.probe = credit, credit.net, dtype, probe
+        self.eligibility = {name: credit.eligibility(name) for name in self.net.modules_by_name}
+        self.needs = credit.rule.signal.needs
+
+    def init(
+        self, batch: int, training: bool, generator: torch.Generator | None = None
+    ) -> StreamState:
+        """Zero state; traces are made at the first step, when shapes are known."""
+        return StreamState(self.net.init_state(batch, training=training, generator=generator))
+
+    @torch.no_grad()
+    def step(
+        self,
+        x: Tensor,
+        target: Target | None,
+        state: StreamState,
+        weights: dict[str, Weights],
+        gradients: Gradients,
+    ) -> Step:
+        """One step on x [B, ...]; with a target its gradient is added to ``gradients``."""
+        outputs, seen, rates = {INPUT: x}, {}, {}
+        batch, learning = x.shape[0], self.credit.hidden_that_learn()
+        for name, block in self.net.blocks.items():
+            activity = self._advance(name, block, outputs, state, weights)
+            outputs[name], rates[name] = activity.out, activity.o.mean()
+            if name in learning:
+                seen[name] = self._remember(name, block, activity, state)
+                if self.needs in ("output", "target"):
+                    self._learn_bound(name, seen.pop(name), target, batch, None, state, gradients)
+        logits, error = self._read_out(outputs, target, state, weights, gradients)
+        if self.needs == "error":
+            for name, s in seen.items():
+                self._learn_bound(name, s, target, batch, error, state, gradients)
+        elif self.needs == "backprop" and target is not None and error is not None:
+            self._backpropagate(seen, error, target, outputs, weights, gradients)
+        return Step(logits, self._loss(logits, target), rates)
+
+    def _advance(
+        self,
+        name: str,
+        block: Spiking,
+        outputs: dict[str, Tensor],
+        state: StreamState,
+        weights: dict[str, Weights],
+    ) -> Activity:
+        spike = spike_function(None, block.neuron.fires_at_threshold)
+        x = self.net.gather(name, outputs)
+        activity, state.net[name] = block.step(
+            x, state.net[name], weights[name], spike=spike, dtype=self.dtype
+        )
+        return activity
+
+    def _remember(self, name: str, block: Spiking, activity: Activity, state: StreamState) -> _Seen:
+        """Advance the block's traces."""
+        psi, afferents = self.credit.psi(block, activity.u), activity.afferents()
+        rule = self.eligibility[name]
+        before = state.traces.get(name) or rule.init(afferents, activity.u)
+        factors, state.traces[name] = rule.step(before, afferents, psi)
+        if self.probe is not None:
+            self.probe.step(name, activity, psi, state.traces[name])
+        return _Seen(activity, psi, factors)
+
+    def _learn_bound(
+        self,
+        name: str,
+        seen: _Seen,
+        target: Target | None,
+        batch: int,
+        error: Tensor | None,
+        state: StreamState,
+        gradients: Gradients,
+    ) -> None:
+        """Learn from the block's own signal; without a target only its filters advance."""
+        block, signal = self.net.blocks[name], self.credit.bound[name]
+        if target is None:  # the signal is off, but its filter and the traces run all the same
+            state.signals[name] = signal.filter(seen.activity.out, state.signals.get(name))
+            return
+        known = self.credit.knowledge(seen.activity.out, target, batch, error)
+        m_out, state.signals[name] = signal.step(known, state.signals.get(name))
+        m = block.tail_pullback(m_out, seen.activity.contexts)
+        self._add(name, m, seen, target, gradients)
+
+    def _add(
+        self, name: str, m: Tensor | None, seen: _Seen, target: Target, gradients: Gradients
+    ) -> Tensor | None:
+        m = self.credit.regularise(m, self.net.blocks[name], seen.activity, target)
+        if m is not None:
+            gradients.add_step(name, m, seen.factors)
+        return m
+
+    def _read_out(
+        self,
+        outputs: dict[str, Tensor],
+        target: Target | None,
+        state: StreamState,
+        weights: dict[str, Weights],
+        gradients: Gradients,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits of the step, and ∂L/∂logits if there is a target."""
+        readout, name = self.net.readout, self.net.readout_name
+        assert readout is not None and name is not None  # `Credit` has checked
+        x = readout.flat(self.net.gather(name, outputs), 1)
+        logits, state.net[name] = readout.step(x, state.net[name], weights[name], self.dtype)
+        error = None if target is None else self.credit.loss.error(logits, target.y, target.weight)
+        if self.credit.readout_learns():
+            rule, afferents = self.eligibility[name], {"input": x}
+            before = state.traces.get(name) or rule.init(afferents, logits)
+            factors, state.traces[name] = rule.step(before, afferents, torch.ones_like(logits))
+            if error is not None:
+                gradients.add_step(name, error, factors)
+        if self.probe is not None:
+            self.probe.logits(logits)
+        return logits, error
+
+    def _backpropagate(
+        self,
+        seen: dict[str, _Seen],
+        error: Tensor,
+        target: Target,
+        outputs: dict[str, Tensor],
+        weights: dict[str, Weights],
+        gradients: Gradients,
+    ) -> None:
+        """m of every block by the chain rule through this step's layers, not through time."""
+        arriving: dict[str, Tensor] = {}
+        readout, last = self.net.readout, self.net.readout_name
+        assert readout is not None and last is not None  # `Credit` has checked
+        flat_shape = torch.Size((error.shape[0], readout.synapse.inputs))
+        self._send(last, readout.synapse.pullback(error, weights[last].input, flat_shape, self.dtype), outputs, arriving)
+        for name in reversed(list(seen)):
+            block, s = self.net.blocks[name], seen[name]
+            m_out = arriving.pop(name, None)
+            m = None if m_out is None else block.tail_pullback(m_out, s.activity.contexts)
+            m = self._add(name, m, s, target, gradients)
+            if m is not None and self._has_learning_source(name, seen):
+                delta = m * s.psi
+                back = block.synapse.pullback(delta, weights[name].input, s.activity.x.shape, self.dtype)
+                self._send(name, back, outputs, arriving)
+
+    def _has_learning_source(self, name: str, seen: dict[str, _Seen]) -> bool:
+        """False spares an input gradient nobody would read."""
+        first = next(iter(seen))
+        return any(source != INPUT for source in self.net.wires[name]) and name != first
+
+    def _send(
+        self, name: str, grad: Tensor, outputs: dict[str, Tensor], arriving: dict[str, Tensor]
+    ) -> None:
+        """Give a block's input gradient to every source it adds."""
+        for source in self.net.wires[name]:
+            if source == INPUT:
+                continue
+            shaped = grad.view(outputs[source].shape)
+            arriving[source] = arriving[source] + shaped if source in arriving else shaped
+
+    def _loss(self, logits: Tensor, target: Target | None) -> Tensor:
+        if target is None:
+            return logits.new_zeros(())
+        return self.credit.loss.value(logits, target.y, target.weight)

@@ -1,0 +1,91 @@
+"""Targets of a batch over time: labels, lengths and active steps as one plain value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError, ShapeError
+from .loss import Loss
+
+ActiveSteps = Literal["all"] | int | Sequence[int]
+
+
+class Target(NamedTuple):
+    """What is to be learned: y [..., C], weights [...] (0 = no learning), valid mask [...] or None.
+
+    Leading axes are [B] for a step and [T, B] for a sequence. The weights hold 1/batch.
+    """
+
+    y: Tensor
+    weight: Tensor
+    valid: Tensor | None
+
+    def at(self, t: int) -> Target:
+        """The target of step t."""
+        valid = None if self.valid is None else self.valid[t]
+        return Target(self.y[t], self.weight[t], valid)
+
+
+def make_targets(
+    loss: Loss,
+    labels: Tensor,
+    classes: int,
+    steps: int,
+    batch: int,
+    lengths: Tensor | None,
+    active_steps: ActiveSteps,
+    like: Tensor,
+) -> tuple[Target, list[bool]]:
+    """Targets [T, B] and, per step, whether any sample learns at it.
+
+    Labels are [B] (class per sequence), [T, B] (class per step), [B, C] or [T, B, C] (values).
+    A step learns where it is active and, with ``lengths``, not padding; "last k" counts from
+    each sample's own end.
+    """
+    y, weight = loss.prepare(labels.to(like.device), classes)
+    expected = {(batch,), (steps, batch)}
+    if tuple(weight.shape) not in expected:
+        raise ShapeError(
+            "labels have the wrong shape",
+            got=list(labels.shape),
+            expected=f"[{batch}] per sequence or [{steps}, {batch}] per step (values: one more axis)",
+        )
+    y = y.to(like.dtype).expand(steps, batch, -1)
+    valid = None if lengths is None else _valid(lengths, steps)
+    active = active_mask(active_steps, steps, batch, lengths)
+    if valid is not None:
+        active, valid = active & valid, valid.to(like.device)
+    weight = weight.to(like.dtype).expand(steps, batch) / batch * active.to(like)
+    return Target(y, weight, valid), active.any(1).tolist()
+
+
+def _valid(lengths: Tensor, steps: int) -> Tensor:
+    return torch.arange(steps)[:, None] < lengths.cpu()
+
+
+def active_mask(active: ActiveSteps, steps: int, batch: int, lengths: Tensor | None) -> Tensor:
+    """[T, B] booleans on the CPU: where the signal is on, padding not yet considered.
+
+    >>> active_mask(2, 4, 1, torch.tensor([3])).flatten().tolist()
+    [False, True, True, True]
+    """
+    time = torch.arange(steps)[:, None].expand(steps, batch)
+    if isinstance(active, str):
+        if active != "all":
+            raise ConfigError("active_steps", got=active, expected="'all', a number or a sequence")
+        return torch.ones(steps, batch, dtype=torch.bool)
+    if isinstance(active, int):
+        if active < 1:
+            raise ConfigError("active_steps", got=active, expected="the last k >= 1 steps")
+        ends = torch.full((batch,), steps) if lengths is None else lengths.cpu()
+        return time >= ends - active
+    chosen = torch.zeros(steps, batch, dtype=torch.bool)
+    outside = [t for t in active if not 0 <= t < steps]
+    if outside:
+        raise ConfigError("active_steps name steps that do not exist", got=outside, expected=f"0..{steps - 1}")
+    chosen[list(active)] = True
+    return chosen

@@ -1,0 +1,14 @@
+"""Networks: synapse × neuron × parameter-free tail, with explicit state."""
+
+from . import models
+from .layer import Activity, BlockState, Readout, Spiking, Weights
+from .network import INPUT, Network, Run
+from .neuron import LIF, Integrator
+from .synapse import Conv2d, Linear, Synapse
+from .tail import AvgPool, Dropout, Flatten, GlobalAvgPool, MaxPool
+
+__all__ = [
+    "INPUT", "LIF", "Activity", "AvgPool", "BlockState", "Conv2d", "Dropout", "Flatten",
+    "GlobalAvgPool", "Integrator", "Linear", "MaxPool", "Network", "Readout", "Run", "Spiking",
+    "Synapse", "Weights", "models",
+]

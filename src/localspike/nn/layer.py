@@ -1,0 +1,277 @@
+"""Blocks of a network: a spiking layer with its tail, and the readout. State is explicit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+from ..kernels import neuron as dynamics
+from .neuron import LIF, Integrator
+from .synapse import Linear, Synapse
+from .tail import Dropout, Tail
+
+Shape = tuple[int, ...]
+Spike = Callable[[Tensor], Tensor]
+
+
+class BlockState(NamedTuple):
+    """What a block carries from step to step: v [B, ...], o (recurrent only), dropout masks."""
+
+    v: Tensor
+    o: Tensor | None = None
+    masks: tuple[Tensor | None, ...] = ()
+
+
+class Weights(NamedTuple):
+    """The effective weights in force for a step or a sequence."""
+
+    input: Tensor
+    recurrent: Tensor | None = None
+
+
+class Activity(NamedTuple):
+    """What a block did: u and o (before the tail), its output, and what pullbacks need.
+
+    In a step the leading axis is [B]; in a sequence [T, B], with the tail's contexts merged to
+    [T·B]. ``o_prev`` is o[t−1], the recurrent afferent.
+    """
+
+    x: Tensor
+    u: Tensor
+    o: Tensor
+    out: Tensor
+    v: Tensor
+    contexts: tuple[Any, ...] = ()
+    o_prev: Tensor | None = None
+
+    def afferents(self) -> dict[str, Tensor]:
+        """The pre-synaptic activities by name."""
+        if self.o_prev is None:
+            return {"input": self.x}
+        return {"input": self.x, "recurrent": self.o_prev}
+
+
+class Spiking(nn.Module):
+    """A block of spiking neurons: synapse × neuron (× recurrent synapse), then a tail.
+
+    Parameters
+    ----------
+    synapse:
+        `Linear` or `Conv2d`.
+    neuron:
+        `LIF`.
+    recurrent:
+        A `Linear` from the block's own previous spikes, or None.
+    tail:
+        Parameter-free maps after the spikes: pooling, dropout, flatten.
+    latent:
+        Side k to which a local learning signal pools this block's output (feature maps only).
+
+    >>> block = Spiking(Linear(3, 2), LIF())
+    >>> state = block.init_state((3,), batch=4)
+    >>> block.step(torch.ones(4, 3), state, block.weights(), spike=lambda d: (d > 0).float())[0].o.shape
+    torch.Size([4, 2])
+    """
+
+    def __init__(
+        self,
+        synapse: Synapse,
+        neuron: LIF | None = None,
+        recurrent: Linear | None = None,
+        tail: Sequence[Tail] = (),
+        latent: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.synapse, self.neuron, self.recurrent = synapse, neuron or LIF(), recurrent
+        self.tail, self.latent = tuple(tail), latent
+        if recurrent is not None and not isinstance(synapse, Linear):
+            raise ConfigError("recurrent weights need a linear synapse", got=type(synapse).__name__)
+
+    def neuron_shape(self, shape: Shape) -> Shape:
+        """Shape of one sample's membrane for an input sample of ``shape``."""
+        return self.synapse.output_shape(shape)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of one sample's output, after the tail."""
+        shape = self.neuron_shape(shape)
+        for op in self.tail:
+            shape = op.output_shape(shape)
+        return shape
+
+    def weights(self) -> Weights:
+        """The effective weights now."""
+        rec = None if self.recurrent is None else self.recurrent.effective_weight()
+        return Weights(self.synapse.effective_weight(), rec)
+
+    def init_state(
+        self,
+        shape: Shape,
+        batch: int,
+        *,
+        training: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> BlockState:
+        """Zero state for samples of ``shape``; dropout masks are drawn when ``training``."""
+        at = self.neuron_shape(shape)
+        v = self.synapse.weight.new_zeros((batch, *at)).detach()
+        masks: list[Tensor | None] = []
+        for op in self.tail:
+            at = op.output_shape(at)
+            draw = training and isinstance(op, Dropout)
+            masks.append(op.draw((batch, *at), v, generator) if draw else None)  # type: ignore[union-attr]
+        return BlockState(v, None if self.recurrent is None else torch.zeros_like(v), tuple(masks))
+
+    def _dynamics(self, spike: Spike, detach_reset: bool) -> dict[str, Any]:
+        n = self.neuron
+        return {
+            "decay": n.decay,
+            "threshold": n.threshold,
+            "spike": spike,
+            "reset": n.reset,
+            "reset_by": n.amount,
+            "detach_reset": detach_reset,
+        }
+
+    def step(
+        self,
+        x: Tensor,
+        state: BlockState,
+        weights: Weights,
+        *,
+        spike: Spike,
+        detach_reset: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[Activity, BlockState]:
+        """One time step on x [B, ...]."""
+        current = self.synapse(x, weights.input, dtype)
+        if self.recurrent is not None and weights.recurrent is not None and state.o is not None:
+            current = current + self.recurrent(state.o, weights.recurrent, dtype)
+        u, o, v = dynamics.lif_step(current, state.v, **self._dynamics(spike, detach_reset))
+        out, contexts = self._tail(o, state.masks)
+        carried = None if self.recurrent is None else o
+        return Activity(x, u, o, out, v, contexts, state.o), BlockState(v, carried, state.masks)
+
+    def sequence(
+        self,
+        x: Tensor,
+        state: BlockState,
+        weights: Weights,
+        *,
+        spike: Spike,
+        detach_reset: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[Activity, BlockState]:
+        """A whole sequence x [T, B, ...] at once: one batched synapse call, then the scan."""
+        currents = merged_currents(self.synapse, x, weights.input, dtype)
+        u, o, v = self.scan(
+            currents, state, weights, spike=spike, detach_reset=detach_reset, dtype=dtype
+        )
+        out, contexts = self._tail(o.flatten(0, 1), state.masks)
+        out = out.view(*o.shape[:2], *out.shape[1:])
+        o_prev = None if state.o is None else torch.cat((state.o[None], o[:-1]))
+        carried = None if self.recurrent is None else o[-1]
+        return Activity(x, u, o, out, v, contexts, o_prev), BlockState(v, carried, state.masks)
+
+    def scan(
+        self,
+        currents: Tensor,
+        state: BlockState,
+        weights: Weights,
+        *,
+        spike: Spike,
+        detach_reset: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The neurons (and recurrence) over input currents [T, B, ...]: u, o and the last v."""
+        feedback = None
+        if self.recurrent is not None and weights.recurrent is not None:
+            feedback = partial(self.recurrent, weight=weights.recurrent, dtype=dtype)
+        return dynamics.lif_scan(
+            currents,
+            state.v,
+            **self._dynamics(spike, detach_reset),
+            feedback=feedback,
+            o_prev=state.o,
+        )
+
+    def _tail(self, o: Tensor, masks: tuple[Tensor | None, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+        contexts = []
+        for op, mask in zip(self.tail, masks, strict=True):
+            o, context = op.forward(o, mask)
+            contexts.append(context)
+        return o, tuple(contexts)
+
+    def tail_pullback(self, grad: Tensor, contexts: tuple[Any, ...]) -> Tensor:
+        """Carry a signal at the block's output [N, ...] to its spikes o [N, ...]."""
+        for op, context in zip(reversed(self.tail), reversed(contexts), strict=True):
+            grad = op.pullback(grad, context)
+        return grad
+
+
+class Readout(nn.Module):
+    """Non-spiking last layer: y[t] = γ_out y[t−1] + W x[t] (+ b), logits at every step.
+
+    Feature maps are flattened, channel-major, before the linear synapse.
+
+    >>> readout = Readout(Linear(3, 2), Integrator(0.9))
+    >>> readout.output_shape((3,))
+    (2,)
+    """
+
+    def __init__(self, synapse: Linear, neuron: Integrator | None = None) -> None:
+        super().__init__()
+        self.synapse, self.neuron = synapse, neuron or Integrator()
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """[C] for an input sample of ``shape``."""
+        return self.synapse.output_shape((math.prod(shape),))
+
+    def flat(self, x: Tensor, lead: int) -> Tensor:
+        """x with everything after its ``lead`` leading axes in one."""
+        return x if x.ndim == lead + 1 else x.flatten(lead)
+
+    def weights(self) -> Weights:
+        """The effective weight now."""
+        return Weights(self.synapse.effective_weight())
+
+    def init_state(self, shape: Shape, batch: int, **_: Any) -> BlockState:
+        """y[−1] = 0."""
+        return BlockState(self.synapse.weight.new_zeros((batch, *self.output_shape(shape))).detach())
+
+    def step(
+        self, x: Tensor, state: BlockState, weights: Weights, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, BlockState]:
+        """Logits [B, C] of one step."""
+        current = self.synapse(self.flat(x, 1), weights.input, dtype)
+        y = dynamics.integrator_step(current, state.v, self.neuron.decay)
+        return y, BlockState(y)
+
+    def sequence(
+        self, x: Tensor, state: BlockState, weights: Weights, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, BlockState]:
+        """Logits [T, B, C] of a whole sequence."""
+        currents = merged_currents(self.synapse, self.flat(x, 2), weights.input, dtype)
+        y, last = dynamics.integrator_scan(currents, state.v, self.neuron.decay)
+        return y, BlockState(last)
+
+
+def is_static(x: Tensor) -> bool:
+    """True for a sequence that is one frame expanded over time (stride 0): work once, not T times."""
+    return x.shape[0] > 1 and x.stride(0) == 0
+
+
+def merged_currents(
+    synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None
+) -> Tensor:
+    """Currents [T, B, ...] of x [T, B, ...] in one call; a static input is computed once."""
+    if is_static(x):
+        current: Tensor = synapse(x[0], weight, dtype)
+        return current.expand(x.shape[0], *current.shape)
+    currents: Tensor = synapse(x.flatten(0, 1), weight, dtype)
+    return currents.view(*x.shape[:2], *currents.shape[1:])

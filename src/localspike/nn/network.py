@@ -1,0 +1,285 @@
+"""Networks: named blocks wired into a directed acyclic graph, with explicit state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError, DataError, ShapeError
+from ..kernels.surrogate import Surrogate, spike_function
+from .layer import Activity, BlockState, Readout, Shape, Spiking, Weights, is_static
+
+INPUT = "input"
+State = dict[str, BlockState]
+Visit = Callable[[str, Spiking, Activity], None]
+
+
+class Run(NamedTuple):
+    """A forward pass: logits [T, B, C] (None without a readout), spikes per neuron and step.
+
+    ``readout_input`` is the readout's flattened input [T, B, I].
+    """
+
+    logits: Tensor | None
+    rates: dict[str, Tensor]
+    state: State
+    readout_input: Tensor | None = None
+
+
+class Network(nn.Module):
+    """Blocks in order of execution; each reads the sum of the outputs of the blocks it names.
+
+    Parameters
+    ----------
+    blocks:
+        Name → `Spiking` block, in order; the last one may be a `Readout`.
+    sample_shape:
+        Shape of one input frame of one sample.
+    wires:
+        Block name → names of its sources ("input" is the network's input). A block without an
+        entry reads the block before it. Several sources are added: a residual connection.
+
+    >>> from localspike.nn import LIF, Linear
+    >>> net = Network({"a": Spiking(Linear(3, 4)), "out": Readout(Linear(4, 2))}, (3,))
+    >>> net.predict(torch.ones(12, 5, 3)).shape
+    torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        blocks: Mapping[str, Spiking | Readout],
+        sample_shape: Sequence[int],
+        wires: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.modules_by_name = nn.ModuleDict(blocks)
+        self.sample_shape: Shape = tuple(sample_shape)
+        self.wires = _complete(list(blocks), dict(wires or {}))
+        self.input_shapes, self.output_shapes = self._infer_shapes()
+        self.readout_name = self._find_readout()
+        self._last_use = self._find_last_uses()
+
+    @property
+    def blocks(self) -> dict[str, Spiking]:
+        """The spiking blocks by name, in order."""
+        return {k: b for k, b in self.modules_by_name.items() if isinstance(b, Spiking)}
+
+    @property
+    def readout(self) -> Readout | None:
+        """The readout, if there is one."""
+        if self.readout_name is None:
+            return None
+        module = self.modules_by_name[self.readout_name]
+        return module if isinstance(module, Readout) else None
+
+    @property
+    def classes(self) -> int | None:
+        """Number of outputs of the readout."""
+        return None if self.readout_name is None else self.output_shapes[self.readout_name][0]
+
+    def _infer_shapes(self) -> tuple[dict[str, Shape], dict[str, Shape]]:
+        ins: dict[str, Shape] = {}
+        outs: dict[str, Shape] = {INPUT: self.sample_shape}
+        for name, block in self.modules_by_name.items():
+            sources = {s: outs[s] for s in self.wires[name]}
+            if len(set(sources.values())) > 1:
+                raise ShapeError(
+                    f"block {name!r} adds sources of different shapes",
+                    got=sources,
+                    expected="equal shapes",
+                    fix="Give the shortcut a 1x1 convolution block with the same stride",
+                )
+            ins[name] = next(iter(sources.values()))
+            try:
+                outs[name] = block.output_shape(ins[name])  # type: ignore[operator, union-attr]
+            except ShapeError as error:
+                raise ShapeError(f"block {name!r}: {error}") from error
+        return ins, outs
+
+    def _find_readout(self) -> str | None:
+        names = [k for k, b in self.modules_by_name.items() if isinstance(b, Readout)]
+        if not names:
+            return None
+        if names != [list(self.modules_by_name)[-1]]:
+            raise ConfigError("a network has at most one readout, as its last block", got=names)
+        return names[0]
+
+    def _find_last_uses(self) -> dict[str, str]:
+        return {source: name for name, sources in self.wires.items() for source in sources}
+
+    def gather(self, name: str, outputs: Mapping[str, Tensor]) -> Tensor:
+        """The input of a block: the sum of its sources' outputs."""
+        first, *rest = self.wires[name]
+        x = outputs[first]
+        for source in rest:
+            x = x + outputs[source]
+        return x
+
+    def release(self, name: str, outputs: dict[str, Tensor]) -> None:
+        """Forget outputs whose last reader was block ``name``."""
+        for source in self.wires[name]:
+            if self._last_use[source] == name:
+                outputs.pop(source, None)
+
+    def init_state(
+        self, batch: int, *, training: bool = False, generator: torch.Generator | None = None
+    ) -> State:
+        """Zero state of every block for a batch; ``training`` draws the dropout masks."""
+        return {
+            name: block.init_state(  # type: ignore[operator, union-attr]
+                self.input_shapes[name], batch, training=training, generator=generator
+            )
+            for name, block in self.modules_by_name.items()
+        }
+
+    def weights(self) -> dict[str, Weights]:
+        """Every block's effective weights now."""
+        return {k: b.weights() for k, b in self.modules_by_name.items()}  # type: ignore[operator, union-attr]
+
+    def run(
+        self,
+        frames: Tensor,
+        state: State | None = None,
+        *,
+        psi: Surrogate | None = None,
+        detach_reset: bool = False,
+        dtype: torch.dtype | None = None,
+        visit: Visit | None = None,
+    ) -> Run:
+        """The whole forward pass, a layer's sequence at a time, on frames [T, B, ...].
+
+        With ``psi`` the spikes are differentiable by autograd: this is the BPTT baseline's
+        forward. ``visit(name, block, activity)`` sees every block's activity.
+        """
+        state = dict(state) if state else self.init_state(frames.shape[1])
+        outputs, rates = {INPUT: frames}, {}
+        for name, block in self.blocks.items():
+            x = self.gather(name, outputs)
+            spike = spike_function(psi, block.neuron.fires_at_threshold)
+            activity, state[name] = block.sequence(
+                x, state[name], block.weights(), spike=spike, detach_reset=detach_reset, dtype=dtype
+            )
+            outputs[name] = activity.out
+            self.release(name, outputs)
+            rates[name] = activity.o.detach().mean()
+            if visit is not None:
+                visit(name, block, activity)
+        readout, last = self.readout, self.readout_name
+        if readout is None or last is None:
+            return Run(None, rates, state)
+        x = readout.flat(self.gather(last, outputs), 2)
+        logits, state[last] = readout.sequence(x, state[last], readout.weights(), dtype)
+        return Run(logits, rates, state, x)
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits [B, C] summed over the valid steps of frames [T, B, ...]."""
+        self.check(frames, lengths)
+        logits = self.run(frames).logits
+        if logits is None:
+            raise ConfigError("this network has no readout, so it has no logits")
+        return masked_sum(logits, lengths)
+
+    @torch.no_grad()
+    def predict(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Class of every sample, [B] int64: the largest logit summed over the valid steps."""
+        best: Tensor = self(frames, lengths).argmax(-1)
+        return best
+
+    def check(self, frames: Tensor, lengths: Tensor | None = None) -> None:
+        """Refuse frames this network cannot take: rank, shape, dtype, emptiness, non-finite."""
+        expected = f"[T, B, {', '.join(map(str, self.sample_shape))}]"
+        if not isinstance(frames, Tensor) or frames.ndim != len(self.sample_shape) + 2:
+            got = list(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
+            raise ShapeError(
+                "frames have the wrong rank", got=got, expected=expected, fix="Put time first"
+            )
+        self.check_step(frames[0] if len(frames) else frames.sum(0), expected, frames.shape)
+        if frames.shape[0] == 0 or frames.shape[1] == 0:
+            raise ShapeError(
+                "an empty batch: no time step or no sample",
+                got=list(frames.shape),
+                expected="T >= 1 and B >= 1",
+                fix="Skip empty batches",
+            )
+        _check_finite(frames)
+        if lengths is not None:
+            _check_lengths(lengths, frames.shape[0], frames.shape[1])
+
+    def check_step(self, x: Tensor, expected: str | None = None, shape: Shape | None = None) -> None:
+        """Refuse one step's frames x [B, ...] of the wrong shape, dtype or device."""
+        weight = next(self.parameters())
+        if tuple(x.shape[1:]) != self.sample_shape:
+            expected = expected or f"[B, {', '.join(map(str, self.sample_shape))}]"
+            raise ShapeError(
+                "frames have the wrong shape", got=list(shape or x.shape), expected=expected
+            )
+        if x.dtype != weight.dtype:
+            raise ShapeError(
+                "frames have the wrong dtype",
+                got=x.dtype,
+                expected=weight.dtype,
+                fix=f"Convert with frames.to({weight.dtype})",
+            )
+        if x.device != weight.device:
+            raise ShapeError("frames are on another device", got=x.device, expected=weight.device)
+
+
+def masked_sum(logits: Tensor, lengths: Tensor | None) -> Tensor:
+    """Sum of logits [T, B, C] over the valid steps t < length."""
+    if lengths is None:
+        return logits.sum(0)
+    valid = torch.arange(len(logits), device=logits.device)[:, None] < lengths.to(logits.device)
+    return (logits * valid[..., None]).sum(0)
+
+
+def _complete(names: list[str], wires: dict[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Fill in the chain's wires and refuse sources that do not come before their reader."""
+    unknown = sorted(set(wires) - set(names))
+    if unknown:
+        raise ConfigError("wires name unknown blocks", got=unknown, expected=names)
+    complete: dict[str, tuple[str, ...]] = {}
+    before = INPUT
+    for name in names:
+        sources = tuple(wires.get(name, (before,)))
+        known = {INPUT, *complete}
+        if not sources or not set(sources) <= known:
+            raise ConfigError(
+                f"block {name!r} reads blocks that do not run before it",
+                got=list(sources),
+                expected=f"some of {sorted(known)}",
+            )
+        complete[name] = sources
+        before = name
+    return complete
+
+
+def _check_finite(frames: Tensor) -> None:
+    seen = frames[:1] if is_static(frames) else frames
+    if bool(torch.isfinite(seen).all()):
+        return
+    t, b = (int(i) for i in torch.nonzero(~torch.isfinite(seen))[0][:2])
+    raise DataError(
+        "frames hold a non-finite value",
+        got=f"NaN or infinity at step {t}, sample {b}",
+        expected="finite numbers",
+        fix="Clean the data before training",
+    )
+
+
+def _check_lengths(lengths: Tensor, steps: int, batch: int) -> None:
+    integer = not (lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool)
+    if lengths.shape != (batch,) or not integer:
+        raise ShapeError(
+            "lengths have the wrong shape or dtype",
+            got=f"{list(lengths.shape)} {lengths.dtype}",
+            expected=f"[{batch}] of integers",
+        )
+    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
+        raise DataError(
+            "lengths out of range",
+            got=f"{int(lengths.min())}..{int(lengths.max())}",
+            expected=f"1..{steps}",
+        )

@@ -1,0 +1,189 @@
+"""Synapses: the modules that hold weights. Forward, contraction, pullback, and writing `.grad`."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError, ShapeError
+from ..kernels import norm
+from ..kernels import synapse as kernel
+from ..kernels.synapse import ConvGeometry
+
+
+class Synapse(nn.Module, ABC):
+    """What `Linear` and `Conv2d` share: weight, optional gain (weight standardisation), bias.
+
+    The weight used in a step is `effective_weight()`; gradients are gathered with respect to it
+    and carried back to the parameters once per update by `write_grad`.
+    """
+
+    weight: nn.Parameter
+    gain: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def _make(self, shape: tuple[int, ...], bias: bool, standardised: bool) -> None:
+        bound = math.prod(shape[1:]) ** -0.5
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        ones = (shape[0], *(1,) * (len(shape) - 1))
+        self.gain = nn.Parameter(torch.ones(ones)) if standardised else None
+        self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
+
+    def effective_weight(self) -> Tensor:
+        """Ŵ: the standardised weight, or the weight itself."""
+        return self.weight if self.gain is None else norm.standardise(self.weight, self.gain)
+
+    @abstractmethod
+    def forward(self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Current of a batch x [N, ...] under the effective ``weight``, bias included."""
+
+    @abstractmethod
+    def contract(self, post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """post ⊗ pre summed over the batch, in the shape of the weight."""
+
+    @abstractmethod
+    def pullback(
+        self, post: Tensor, weight: Tensor, input_shape: torch.Size, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Carry a post factor [N, ...] to the input [N, ...] through the effective ``weight``."""
+
+    @abstractmethod
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one sample's current for one sample's input shape; refuses what cannot be."""
+
+    @abstractmethod
+    def macs(self, shape: tuple[int, ...]) -> int:
+        """Multiply-accumulates of one sample and step for one sample's input shape."""
+
+    def bias_contract(self, post: Tensor) -> Tensor:
+        """Sum of a post factor [N, O, ...] over batch and positions."""
+        return post.sum(tuple(i for i in range(post.ndim) if i != 1))
+
+    def write_grad(self, grad_weight: Tensor, grad_bias: Tensor | None) -> None:
+        """Add a gradient with respect to Ŵ (and the bias) to the parameters' ``.grad``."""
+        if self.gain is not None:
+            grad_weight, grad_gain = norm.standardise_pullback(grad_weight, self.weight, self.gain)
+            _add_grad(self.gain, grad_gain)
+        _add_grad(self.weight, grad_weight)
+        if self.bias is not None and grad_bias is not None:
+            _add_grad(self.bias, grad_bias)
+
+
+def _add_grad(parameter: nn.Parameter, grad: Tensor) -> None:
+    if not parameter.requires_grad:
+        return
+    if parameter.grad is None:
+        parameter.grad = grad.detach().clone()
+    else:
+        parameter.grad += grad
+
+
+class Linear(Synapse):
+    """Fully connected synapse, W [O, I].
+
+    >>> layer = Linear(3, 2)
+    >>> layer(torch.ones(4, 3), layer.effective_weight()).shape
+    torch.Size([4, 2])
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, bias: bool = False, standardised: bool = False
+    ) -> None:
+        super().__init__()
+        self.inputs, self.outputs = inputs, outputs
+        self._make((outputs, inputs), bias, standardised)
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one sample's current; refuses any input that is not [I]."""
+        if shape != (self.inputs,):
+            raise ShapeError(
+                "a linear synapse got samples of another shape",
+                got=list(shape),
+                expected=[self.inputs],
+                fix="Flatten before it, or build it for this many inputs",
+            )
+        return (self.outputs,)
+
+    def forward(self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        return kernel.linear_forward(x, weight, self.bias, dtype)
+
+    def contract(self, post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        return kernel.linear_contract(post, pre, dtype)
+
+    def pullback(
+        self, post: Tensor, weight: Tensor, input_shape: torch.Size, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        return kernel.linear_pullback(post, weight, dtype)
+
+    def macs(self, shape: tuple[int, ...]) -> int:
+        """Multiply-accumulates of one sample and step."""
+        return kernel.linear_macs(self.weight.shape)
+
+
+class Conv2d(Synapse):
+    """Convolutional synapse, W [K, C/groups, k, k].
+
+    >>> layer = Conv2d(2, 4, 3, padding=1)
+    >>> layer(torch.ones(1, 2, 8, 8), layer.effective_weight()).shape
+    torch.Size([1, 4, 8, 8])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = False,
+        standardised: bool = False,
+    ) -> None:
+        super().__init__()
+        if channels % groups or filters % groups:
+            raise ConfigError(
+                "groups must divide channels and filters",
+                got=f"groups={groups}, channels={channels}, filters={filters}",
+            )
+        self.channels, self.filters, self.kernel_size = channels, filters, kernel_size
+        self.geometry = ConvGeometry(stride, padding, groups)
+        self._make((filters, channels // groups, kernel_size, kernel_size), bias, standardised)
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one sample's current; refuses any input that is not [C, H, W] and large enough."""
+        if len(shape) != 3 or shape[0] != self.channels:
+            raise ShapeError(
+                "a convolution got samples of another shape",
+                got=list(shape),
+                expected=f"[{self.channels}, H, W]",
+            )
+        sides = [
+            (side + 2 * self.geometry.padding - self.kernel_size) // self.geometry.stride + 1
+            for side in shape[1:]
+        ]
+        if min(sides) < 1:
+            raise ShapeError(
+                "the image is smaller than the convolution's kernel",
+                got=list(shape),
+                expected=f"sides of at least {self.kernel_size - 2 * self.geometry.padding}",
+            )
+        return (self.filters, *sides)
+
+    def forward(self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        return kernel.conv_forward(x, weight, self.bias, self.geometry, dtype)
+
+    def contract(self, post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        return kernel.conv_contract(post, pre, self.weight.shape, self.geometry, dtype)
+
+    def pullback(
+        self, post: Tensor, weight: Tensor, input_shape: torch.Size, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        return kernel.conv_pullback(post, weight, input_shape, self.geometry, dtype)
+
+    def macs(self, shape: tuple[int, ...]) -> int:
+        """Multiply-accumulates of one sample and step."""
+        return kernel.conv_macs(self.weight.shape, torch.Size(self.output_shape(shape)))

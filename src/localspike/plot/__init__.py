@@ -1,0 +1,11 @@
+"""Figures of a run, drawn from plain numbers; needs the ``plot`` extra."""
+
+from __future__ import annotations
+
+from .confusion import confusion_figure
+from .curves import learning_curves
+from .raster import raster_figure
+from .rates import rates_figure
+from .style import save
+
+__all__ = ["confusion_figure", "learning_curves", "raster_figure", "rates_figure", "save"]

@@ -1,0 +1,183 @@
+"""Carry out one configuration: train, judge the test split once, leave a complete run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import RunConfig, Session, build_session, digest
+from ..config.build import load_split, test_feed
+from ..data import Dataset
+from ..errors import CheckpointError, MissingDependencyError
+from ..learn.evaluation import evaluate
+from ..learn.memory import high_water_mib
+from ..learn.metrics import read_journal
+from ..learn.trainer import Plan, Trainer
+from .figures import draw
+from .folder import create, prepare, read_json, write_json
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run; ``confusion`` counts the test split as [true][predicted].
+
+    ``seconds`` is time spent training and validating over all sittings, ``peak_memory_mib`` the
+    rise of the high-water mark over its value once net and data were built (this sitting).
+    """
+
+    recipe: str
+    rule: str
+    folder: str
+    seed: int
+    test_accuracy: float
+    test_loss: float
+    test_samples: int
+    val_accuracy: float
+    val_loss: float
+    steps: int
+    epochs: int
+    seconds: float
+    peak_memory_mib: float
+    parameters: int
+    schedule: str
+    schedule_reason: str
+    device: str
+    classes: tuple[str, ...]
+    confusion: list[list[int]]
+
+
+def train(
+    config: RunConfig,
+    folder: str | os.PathLike[str],
+    *,
+    data_root: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    say: Say = print,
+    bar: bool = True,
+    figures: bool = True,
+) -> Result:
+    """Train ``config`` in ``folder`` and judge its final weights on the test split, once.
+
+    A resumed run ends with the weights and metrics of an uninterrupted one, bit for bit.
+
+    Raises
+    ------
+    LocalspikeError
+        Anything wrong with settings, data, folder or checkpoint, before anything is written.
+    NumericalError
+        A value was not finite; the last good checkpoint stays.
+    Interrupted
+        SIGINT or SIGTERM; everything is saved.
+    """
+    folder = Path(folder)
+    prepare(folder, config, resume)
+    if resume and (folder / "result.json").exists():
+        say(f"{folder} is finished, there is nothing to resume.")
+        return read_result(folder)
+    session = build_session(config, data_root)
+    trainer = make_trainer(session, folder, say, bar)
+    if resume:
+        take_up(trainer, say)
+    else:
+        create(folder, config)
+    before = high_water_mib(session.device)
+    trainer.run()
+    rise = high_water_mib(session.device) - before
+    test = load_split(config, "test", data_root)
+    result = finish(session, trainer, test, rise)
+    write_json(folder / "result.json", asdict(result))
+    if figures:
+        draw_figures(session, folder, test, result, say)
+    return result
+
+
+def make_trainer(session: Session, folder: Path, say: Say, bar: bool) -> Trainer:
+    """The training loop of a session."""
+    training = session.config.training
+    plan = Plan(
+        training.epochs,
+        training.log_every,
+        training.checkpoint_every,
+        session.config.scheduler.every,
+        digest(session.config),
+    )
+    return Trainer(
+        session.learner, session.net, session.optimizer, session.scheduler,
+        session.train, session.validation, plan, folder, say, bar,
+    )  # fmt: skip
+
+
+def take_up(trainer: Trainer, say: Say) -> None:
+    """Put a trainer where its run folder's newest whole checkpoint left off, and say so."""
+    if not trainer.store.names():
+        say(f"No checkpoint in {trainer.folder} yet: starting at step 0.")
+        return
+    checkpoint = trainer.store.newest(say)
+    if checkpoint.record["config"] != trainer.plan.digest:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name} was written by other settings",
+            fix="Restore the run's config.json or choose another folder with --out",
+        )
+    trainer.restore(checkpoint)
+    trainer.store.set_aside_after(checkpoint.name)
+    say(f"Resuming {trainer.folder} at step {trainer.position.step} from {checkpoint.name}.")
+
+
+def finish(session: Session, trainer: Trainer, test: Dataset, rise: float) -> Result:
+    """Judge the final weights on the test split."""
+    judged = evaluate(
+        session.learner, test_feed(session.config, test, session.net, session.device)
+    )
+    folder = trainer.folder
+    last = [line for line in read_journal(folder) if line["kind"] == "epoch"][-1]
+    return Result(
+        recipe=session.config.recipe,
+        rule=session.config.rule.name,
+        folder=str(folder),
+        seed=session.config.training.seed,
+        test_accuracy=judged.accuracy,
+        test_loss=judged.loss,
+        test_samples=judged.samples,
+        val_accuracy=last["val_accuracy"],
+        val_loss=last["val_loss"],
+        steps=trainer.position.step,
+        epochs=trainer.position.epoch,
+        seconds=round(trainer.position.seconds, 3),
+        peak_memory_mib=round(rise, 3),
+        parameters=sum(p.numel() for p in session.net.parameters()),
+        schedule=session.learner.schedule,
+        schedule_reason=session.learner.schedule_reason,
+        device=str(session.device),
+        classes=test.classes,
+        confusion=judged.confusion.tolist(),
+    )
+
+
+def read_result(folder: Path) -> Result:
+    """The result of a finished run.
+
+    Raises
+    ------
+    CheckpointError
+        If the run has none yet or the file is damaged.
+    """
+    tree = read_json(folder / "result.json")
+    try:
+        return Result(**{**tree, "classes": tuple(tree["classes"])})
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"{folder / 'result.json'} is damaged", got=error) from error
+
+
+def draw_figures(
+    session: Session, folder: Path, test: Dataset, result: Result, say: Say
+) -> None:
+    """Draw the run's figures, or say what to install."""
+    try:
+        draw(session, folder, test, result.confusion, result.test_accuracy)
+    except MissingDependencyError as error:
+        say(f"Figures are skipped: {error}")

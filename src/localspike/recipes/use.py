@@ -1,0 +1,134 @@
+"""Use a trained run: judge a split, or answer for files of frames."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import data
+from ..config import RunConfig, build_learner, build_network, pick_device
+from ..config.build import load_split, test_feed
+from ..errors import DataError, ShapeError
+from ..learn.checkpoint import CheckpointStore, check_same_model
+from ..learn.evaluation import Evaluation, evaluate
+from ..learn.pack import layout
+from ..nn import Network
+from .folder import read_config
+
+DataRoot = str | os.PathLike[str] | None
+
+
+class Run(NamedTuple):
+    """A trained run, ready for use."""
+
+    config: RunConfig
+    net: Network
+    device: torch.device
+    checkpoint: str
+    step: int
+    classes: tuple[str, ...]
+
+
+def load_run(
+    folder: str | os.PathLike[str], device: str = "auto", say: Callable[[str], None] = print
+) -> Run:
+    """The network of a run folder with the weights of its newest checkpoint.
+
+    Raises
+    ------
+    ConfigError, CheckpointError
+        If there is no run or no whole checkpoint in ``folder``, or it is of another model.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    checkpoint = CheckpointStore(folder / "checkpoints").newest(say)
+    net = build_network(config)
+    check_same_model(checkpoint.record["model"], layout(net.state_dict()), checkpoint.name)
+    net.load_state_dict(checkpoint.state["net"])
+    there = pick_device(device)
+    classes = data.info(config.data.name).classes
+    step = checkpoint.record["step"]
+    return Run(config, net.to(there), there, checkpoint.name, step, classes)
+
+
+def evaluate_run(run: Run, split: str = "test", data_root: DataRoot = None) -> Evaluation:
+    """Judge one split with a run's weights."""
+    feed = test_feed(run.config, load_split(run.config, split, data_root), run.net, run.device)
+    return evaluate(build_learner(run.config, run.net, None), feed)
+
+
+def predict_files(run: Run, files: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
+    """The class of every sample of every file, with the logits it was read from.
+
+    All files are read and checked before anything is answered.
+
+    Raises
+    ------
+    DataError, ShapeError
+        If a file cannot be read or its frames do not fit the network.
+    """
+    inputs = [(Path(file), read_frames(Path(file), run)) for file in files]
+    return [
+        {"file": str(path), "sample": index, "class": run.classes[best], "logits": logits}
+        for path, (frames, lengths) in inputs
+        for index, (best, logits) in enumerate(_answers(run, frames, lengths))
+    ]
+
+
+@torch.no_grad()
+def _answers(run: Run, frames: Tensor, lengths: Tensor | None) -> list[tuple[int, list[float]]]:
+    logits = run.net(frames.to(run.device), lengths).cpu()
+    return [(int(row.argmax()), row.tolist()) for row in logits]
+
+
+def read_frames(path: Path, run: Run) -> tuple[Tensor, Tensor | None]:
+    """Frames [T, B, ...] float32 and lengths [B] or None of a ``.npz`` or ``.npy`` file.
+
+    A file holds one sample [T, ...] or a batch [T, B, ...]; a ``.npz`` names them ``frames`` and,
+    if it has them, ``lengths``.
+    """
+    arrays = _read_arrays(path)
+    frames = arrays["frames"]
+    if frames.dtype.kind not in "biuf":
+        raise ShapeError(f"{path}: frames have the wrong dtype", got=frames.dtype, expected="numbers")
+    tensor = torch.from_numpy(np.ascontiguousarray(frames, dtype=np.float32))
+    sample = data.info(run.config.data.name).sample_shape
+    dims = ", ".join(map(str, sample))
+    if tensor.shape[1:] == sample:
+        tensor = tensor[:, None]
+    if tensor.ndim < 2 or tensor.shape[2:] != sample:
+        raise ShapeError(
+            f"{path}: frames have the wrong shape",
+            got=list(frames.shape),
+            expected=f"[T, {dims}] for one sample or [T, B, {dims}] for several",
+            fix="Put time first",
+        )
+    if len(run.net.sample_shape) < len(sample):
+        tensor = tensor.flatten(2)
+    lengths = arrays.get("lengths")
+    return tensor, None if lengths is None else torch.from_numpy(np.atleast_1d(lengths))
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"frames": loaded}
+        with loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be read", got=error, expected="a .npz with `frames`, or a .npy"
+        ) from error
+    if "frames" not in arrays:
+        raise DataError(
+            f"{path} has no frames", got=f"arrays {sorted(arrays)}", expected="an array `frames`"
+        )
+    return arrays

@@ -1,0 +1,58 @@
+"""Class bases of the local learning signal: fixed matrices B [C, n], generated, never stored.
+
+The canonical square wave is integer arithmetic only, so it is bit-identical on every platform
+and a microcontroller reads its sign from the top bit of a 32-bit phase. The sine form is the one
+the papers print; the two differ in at most 0.2 % of the entries at the sizes the papers use.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LOWEST, HIGHEST = 50, 512  # rad per latent index, TESS's linspace(50, 512, C)
+_TURNS_PER_RADIAN_Q64 = 2935890503282001226  # floor(2^64 / 2π)
+_MASK32 = 0xFFFFFFFF
+
+
+def phase_increments(classes: int) -> list[int]:
+    """32-bit phase increment of every class: floor(f_c / 2π · 2³²) mod 2³².
+
+    f_c = 50 + 462 c / (C − 1) in radians per latent index, in integers throughout.
+
+    >>> phase_increments(2)
+    [4113492706, 2093070119]
+    """
+    steps = max(classes - 1, 1)
+    span = HIGHEST - LOWEST
+    return [
+        ((LOWEST * steps + span * c) * _TURNS_PER_RADIAN_Q64 // (steps << 32)) & _MASK32
+        for c in range(classes)
+    ]
+
+
+def integer_square(classes: int, latents: int) -> Tensor:
+    """B[c, i] = +1 where the top bit of (increment_c · i mod 2³²) is 0, else −1; float32 [C, n].
+
+    >>> integer_square(2, 4)
+    tensor([[ 1., -1., -1., -1.],
+            [ 1.,  1., -1.,  1.]])
+    """
+    increments = torch.tensor(phase_increments(classes), dtype=torch.int64)[:, None]
+    phase = (increments * torch.arange(latents, dtype=torch.int64)) & _MASK32
+    return (1 - 2 * (phase >> 31)).to(torch.float32)
+
+
+def sine_square(classes: int, latents: int) -> Tensor:
+    """B[c, i] = sign(sin(f_c · i)), f = linspace(50, 512, C) in float32; ternary, B[c, 0] = 0.
+
+    Source: the TESS paper and release. For conformance; depends on the platform's sine.
+
+    >>> sine_square(2, 3)[:, 0]
+    tensor([0., 0.])
+    """
+    frequencies = torch.linspace(LOWEST, HIGHEST, classes)
+    return torch.sign(torch.sin(frequencies[:, None] * torch.arange(latents)))
+
+
+BASES = {"integer_square": integer_square, "sine_square": sine_square}
