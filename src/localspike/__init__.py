@@ -6,5 +6,12 @@ from .nn import models
 
 __version__ = "0.1.0"
 __all__ = [
-    "CrossEntropy", "FiringRate", "Learner", "SquaredError", "learn", "models", "nn", "rules",
+    "CrossEntropy",
+    "FiringRate",
+    "Learner",
+    "SquaredError",
+    "learn",
+    "models",
+    "nn",
+    "rules",
 ]

@@ -7,7 +7,12 @@ from types import ModuleType
 
 from .errors import MissingDependencyError
 
-EXTRAS = {"matplotlib": "plot", "tensorboardX": "tensorboard", "soundfile": "audio", "PIL": "images"}
+EXTRAS = {
+    "matplotlib": "plot",
+    "tensorboardX": "tensorboard",
+    "soundfile": "audio",
+    "PIL": "images",
+}
 
 
 def require(module: str, purpose: str) -> ModuleType:

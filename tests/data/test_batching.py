@@ -58,9 +58,7 @@ def test_resume_in_the_middle_is_bit_identical(kind: str, images: Dataset) -> No
     augment = ImageAugment(pad=1, cutout=3) if kind == "images" else EventAugment()
 
     def run(start: int):
-        return list(
-            batches(data, 3, shuffle=True, seed=7, epoch=2, augment=augment, start=start)
-        )
+        return list(batches(data, 3, shuffle=True, seed=7, epoch=2, augment=augment, start=start))
 
     whole, rest = run(0), run(2)
     assert len(rest) == 2

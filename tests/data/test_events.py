@@ -12,9 +12,7 @@ from localspike.data import EVENT, Sensor, bin_events, check_events, make_events
 from localspike.errors import DataError
 
 SENSOR = Sensor(2, 3, 4)
-event = st.tuples(
-    st.integers(0, 9_999), st.integers(0, 3), st.integers(0, 2), st.integers(0, 1)
-)
+event = st.tuples(st.integers(0, 9_999), st.integers(0, 3), st.integers(0, 2), st.integers(0, 1))
 recordings = st.lists(st.lists(event, min_size=1, max_size=12), min_size=1, max_size=5)
 
 
@@ -72,10 +70,18 @@ def changed(field: str, at: int, value: int) -> np.ndarray:
         (changed("x", 3, 4), [0, 2, 4], "'x' out of range: got 4 at event 3 of recording 1; exp"),
         (changed("y", 0, 3), [0, 2, 4], "'y' out of range: got 3 at event 0 of recording 0"),
         (changed("p", 1, 2), [0, 2, 4], r"'p' out of range: got 2 .* expected 0 … 1"),
-        (changed("t", 3, 0), [0, 2, 4], "times run backwards: got t = 0 µs at event 3 of recording 1"),
+        (
+            changed("t", 3, 0),
+            [0, 2, 4],
+            "run backwards: got t = 0 µs at event 3 of recording 1",
+        ),
         (changed("t", 2, -1), [0, 2, 4], "times run backwards: got t = -1 µs at event 2 of rec"),
         (changed("x", 0, 0), [0, 2, 2, 4], "without events: got 1 empty, the first is number 1"),
-        (changed("x", 0, 0), [0, 2, 5], r"offsets do not cut .* expected rising offsets from 0 to 4"),
+        (
+            changed("x", 0, 0),
+            [0, 2, 5],
+            r"offsets do not cut .* rising offsets from 0 to 4",
+        ),
         (changed("x", 0, 0), [0, 3, 2, 4], "offsets do not cut"),
         (changed("x", 0, 0), [0], "offsets do not cut"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -76,6 +77,7 @@ def lookup(section: str, name: str) -> Callable[..., Any]:
     return catalogue[name]
 
 
+@cache
 def options_for(section: str, name: str) -> dict[str, Option]:
     """The options one choice has.
 

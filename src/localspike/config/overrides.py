@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any, get_type_hints
 
 from ..errors import ConfigError
@@ -25,7 +26,7 @@ def keys(config: RunConfig) -> dict[str, Option]:
 
 
 def _section_keys(section: str, value: Any) -> dict[str, Option]:
-    hints = get_type_hints(type(value))
+    hints = _hints(type(value))
     found = {
         field.name: Option(hints[field.name], getattr(value, field.name))
         for field in fields(value)
@@ -34,6 +35,11 @@ def _section_keys(section: str, value: Any) -> dict[str, Option]:
     if isinstance(value, Part):
         found |= options_for(section, value.name)
     return found
+
+
+@cache
+def _hints(section: type) -> dict[str, Any]:
+    return get_type_hints(section)
 
 
 def override(config: RunConfig, assignments: Iterable[str]) -> RunConfig:
@@ -105,7 +111,7 @@ def assign(config: RunConfig, key: str, value: Any) -> RunConfig:
     """Set one full dotted key, typed and checked."""
     section, name = key.split(".", 1)
     current = getattr(config, section)
-    value = typed(key, value, keys(config)[key].type)
+    value = typed(key, value, _section_keys(section, current)[name].type)
     if _is_field(config, key):
         return replace(config, **{section: replace(current, **{name: value})})
     options = {**current.options, name: value}

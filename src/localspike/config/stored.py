@@ -46,10 +46,11 @@ def from_json(tree: Mapping[str, Any]) -> RunConfig:
             raise ConfigError(f"unknown section {section!r}", fix=nearest(section, SECTIONS))
     config = _skeleton(tree)
     for section in SECTIONS:
+        known = keys(config)
         for name, value in tree.get(section, {}).items():
             key = f"{section}.{name}"
-            if key not in keys(config):
-                raise unknown_key(key, keys(config))
+            if key not in known:
+                raise unknown_key(key, known)
             config = assign(config, key, value)
     return config
 

@@ -84,7 +84,9 @@ class EventAugment:
     groups: int = 2
 
     def __post_init__(self) -> None:
-        _not_negative(shift=self.shift, bands=self.bands, groups=self.groups - 1)
+        _not_negative(shift=self.shift, bands=self.bands)
+        if self.groups < 1:
+            raise ConfigError("impossible groups", got=self.groups, expected="1 or more")
         if not 0.0 <= self.drop < 1.0:
             raise ConfigError("impossible drop", got=self.drop, expected="0 <= drop < 1")
 

@@ -75,6 +75,7 @@ class CheckpointStore:
             raise
         for old in self.names()[:-KEPT]:
             self._remove(old)
+        self._sweep()
         return name
 
     def load(self, name: str) -> Checkpoint:
@@ -125,6 +126,15 @@ class CheckpointStore:
                 if path.exists():
                     with writing(path):
                         path.rename(path.with_name(path.name + ".damaged"))
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half-written: temporary files, tensors alone."""
+        whole = set(self.names())
+        for path in self.folder.iterdir():
+            alone = path.suffix == ".safetensors" and path.stem not in whole
+            if alone or path.name.startswith("."):
+                with suppress(OSError):
+                    path.unlink()
 
     def _next_name(self, step: int) -> str:
         serials = [int(path.name.split("-")[0]) for path in self.folder.glob("[0-9]*-step-*")]

@@ -70,7 +70,9 @@ class Credit:
         if not isinstance(signal, ClassBasis | Projection):
             return {}
         like = next(self.net.parameters())
-        return {name: signal.bind(self._info(name, i), like) for i, name in enumerate(self.net.blocks)}
+        return {
+            name: signal.bind(self._info(name, i), like) for i, name in enumerate(self.net.blocks)
+        }
 
     def _info(self, name: str, index: int) -> BlockInfo:
         block = self.net.blocks[name]
@@ -119,7 +121,9 @@ class Credit:
             readout_error,
         )
 
-    def regularise(self, m: Tensor | None, block: Spiking, activity: Activity, target: Target) -> Tensor | None:
+    def regularise(
+        self, m: Tensor | None, block: Spiking, activity: Activity, target: Target
+    ) -> Tensor | None:
         """Add the firing-rate term to a signal at o [..., B, *event]."""
         if self.regulariser is None:
             return m

@@ -93,4 +93,6 @@ def _in_gradient(
 
 
 def _at(what: str, block: str, step: int) -> NumericalError:
-    return NumericalError(f"a non-finite {what} appeared in block {block!r} at step {step}", fix=_FIX)
+    return NumericalError(
+        f"a non-finite {what} appeared in block {block!r} at step {step}", fix=_FIX
+    )

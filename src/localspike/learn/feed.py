@@ -11,6 +11,8 @@ from torch import Tensor
 from ..data import Batch, Dataset, batch_count, batches
 from ..data.batching import Augment
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Feed:
@@ -29,7 +31,7 @@ class Feed:
     sample_shape: tuple[int, ...]
     shuffle: bool = False
     seed: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     augment: Augment | None = None
 
     def __len__(self) -> int:

@@ -37,7 +37,9 @@ class Gradients:
         for term in factors.terms:
             post = m * term.post
             for afferent, pre in term.pre.items():
-                self._add(name, afferent, self.synapse(name, afferent).contract(post, pre, self.dtype))
+                self._add(
+                    name, afferent, self.synapse(name, afferent).contract(post, pre, self.dtype)
+                )
         if self._has_bias(name):
             self._add_bias(name, m * factors.bias_post * factors.bias_pre)
 

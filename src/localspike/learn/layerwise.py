@@ -22,7 +22,9 @@ from .targets import Target
 class Layerwise:
     """Runs a spatially local rule layer by layer."""
 
-    def __init__(self, credit: Credit, dtype: torch.dtype | None = None, probe: Probe | None = None) -> None:
+    def __init__(
+        self, credit: Credit, dtype: torch.dtype | None = None, probe: Probe | None = None
+    ) -> None:
         self.credit, self.net, self.dtype, self.probe = credit, credit.net, dtype, probe
 
     @torch.no_grad()

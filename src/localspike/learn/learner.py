@@ -100,7 +100,9 @@ class Learner:
         if clip_norm is not None and not clip_norm > 0:
             raise ConfigError("clip_norm", got=clip_norm, expected="a norm > 0, or None")
         if update == "step" and accumulate > 1:
-            raise IllegalError("update='step' cannot accumulate over batches", fix="Use accumulate=1")
+            raise IllegalError(
+                "update='step' cannot accumulate over batches", fix="Use accumulate=1"
+            )
         self.net, self.rule, self.optimizer = net, rule, optimizer
         self.loss: Loss = loss or CrossEntropy()
         self.schedule, self.schedule_reason = choose(rule, update, schedule)
@@ -260,7 +262,9 @@ class Learner:
             self.gradients.write()
             empty = self.net.sample_shape
             like = next(self.net.parameters())
-            target = Target(like.new_zeros((0, 1, self.credit.classes)), like.new_zeros((0, 1)), None)
+            target = Target(
+                like.new_zeros((0, 1, self.credit.classes)), like.new_zeros((0, 1)), None
+            )
             self._apply(like.new_zeros((0, 1, *empty)), target)
 
     def _require_streamable(self) -> None:
@@ -292,9 +296,7 @@ class Learner:
         return state
 
     def _step_target(self, x: Tensor, labels: Tensor) -> Target:
-        target, _ = make_targets(
-            self.loss, labels, self.credit.classes, 1, len(x), None, "all", x
-        )
+        target, _ = make_targets(self.loss, labels, self.credit.classes, 1, len(x), None, "all", x)
         return target.at(0)
 
     # -- checkpoints -----------------------------------------------------------------------

@@ -62,7 +62,9 @@ class CrossEntropy:
     def __post_init__(self) -> None:
         for name in ("label_smoothing", "mse"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(f"{name} out of range", got=getattr(self, name), expected="[0, 1]")
+                raise ConfigError(
+                    f"{name} out of range", got=getattr(self, name), expected="[0, 1]"
+                )
 
     def prepare(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
         """Smoothed one-hot targets and weights of integer labels."""
@@ -77,7 +79,9 @@ class CrossEntropy:
 
     def _table(self, classes: int) -> Tensor:
         if self.class_weights is None or len(self.class_weights) != classes:
-            raise ConfigError("class_weights", got=self.class_weights, expected=f"{classes} numbers")
+            raise ConfigError(
+                "class_weights", got=self.class_weights, expected=f"{classes} numbers"
+            )
         return torch.tensor(self.class_weights)
 
     def value(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
@@ -117,7 +121,9 @@ class SquaredError:
             )
         if not bool(torch.isfinite(labels).all()):
             raise DataError("targets hold a non-finite value", expected="finite numbers")
-        return labels, torch.full(labels.shape[:-1], self.scale, dtype=labels.dtype, device=labels.device)
+        return labels, torch.full(
+            labels.shape[:-1], self.scale, dtype=labels.dtype, device=labels.device
+        )
 
     def value(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """Σ w ½ ‖z − y‖²."""

@@ -32,9 +32,7 @@ class Meter:
         self.correct: Tensor | None = None
         self.rates: dict[str, float] = {}
 
-    def add(
-        self, loss: Tensor, logits: Tensor, labels: Tensor, rates: Mapping[str, float]
-    ) -> None:
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, rates: Mapping[str, float]) -> None:
         """Take in one batch: mean loss, logits [B, C], labels [B]."""
         n = len(labels)
         hits = (logits.detach().argmax(-1) == labels).sum()

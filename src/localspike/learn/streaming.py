@@ -59,7 +59,9 @@ class _Seen(NamedTuple):
 class Streaming:
     """Runs a rule step by step. Holds no sequence state: it is passed in and changed in place."""
 
-    def __init__(self, credit: Credit, dtype: torch.dtype | None = None, probe: Probe | None = None) -> None:
+    def __init__(
+        self, credit: Credit, dtype: torch.dtype | None = None, probe: Probe | None = None
+    ) -> None:
         self.credit, self.net, self.dtype, self.probe = credit, credit.net, dtype, probe
         self.eligibility = {name: credit.eligibility(name) for name in self.net.modules_by_name}
         self.needs = credit.rule.signal.needs
@@ -188,7 +190,12 @@ class Streaming:
         readout, last = self.net.readout, self.net.readout_name
         assert readout is not None and last is not None  # `Credit` has checked
         flat_shape = torch.Size((error.shape[0], readout.synapse.inputs))
-        self._send(last, readout.synapse.pullback(error, weights[last].input, flat_shape, self.dtype), outputs, arriving)
+        self._send(
+            last,
+            readout.synapse.pullback(error, weights[last].input, flat_shape, self.dtype),
+            outputs,
+            arriving,
+        )
         for name in reversed(list(seen)):
             block, s = self.net.blocks[name], seen[name]
             m_out = arriving.pop(name, None)
@@ -196,7 +203,9 @@ class Streaming:
             m = self._add(name, m, s, target, gradients)
             if m is not None and self._has_learning_source(name, seen):
                 delta = m * s.psi
-                back = block.synapse.pullback(delta, weights[name].input, s.activity.x.shape, self.dtype)
+                back = block.synapse.pullback(
+                    delta, weights[name].input, s.activity.x.shape, self.dtype
+                )
                 self._send(name, back, outputs, arriving)
 
     def _has_learning_source(self, name: str, seen: dict[str, _Seen]) -> bool:

@@ -86,6 +86,8 @@ def active_mask(active: ActiveSteps, steps: int, batch: int, lengths: Tensor | N
     chosen = torch.zeros(steps, batch, dtype=torch.bool)
     outside = [t for t in active if not 0 <= t < steps]
     if outside:
-        raise ConfigError("active_steps name steps that do not exist", got=outside, expected=f"0..{steps - 1}")
+        raise ConfigError(
+            "active_steps name steps that do not exist", got=outside, expected=f"0..{steps - 1}"
+        )
     chosen[list(active)] = True
     return chosen

@@ -37,7 +37,7 @@ class Plan:
 
 @dataclass
 class Position:
-    """Where a run stands: optimiser calls made, current epoch, batches of it done, seconds spent."""
+    """Where a run stands: batches learned, current epoch, batches of it done, seconds spent."""
 
     step: int = 0
     epoch: int = 0

@@ -8,7 +8,23 @@ from .synapse import Conv2d, Linear, Synapse
 from .tail import AvgPool, Dropout, Flatten, GlobalAvgPool, MaxPool
 
 __all__ = [
-    "INPUT", "LIF", "Activity", "AvgPool", "BlockState", "Conv2d", "Dropout", "Flatten",
-    "GlobalAvgPool", "Integrator", "Linear", "MaxPool", "Network", "Readout", "Run", "Spiking",
-    "Synapse", "Weights", "models",
+    "INPUT",
+    "LIF",
+    "Activity",
+    "AvgPool",
+    "BlockState",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "Integrator",
+    "Linear",
+    "MaxPool",
+    "Network",
+    "Readout",
+    "Run",
+    "Spiking",
+    "Synapse",
+    "Weights",
+    "models",
 ]

@@ -86,7 +86,9 @@ def _require_band(name: str, rate: float) -> None:
     )
 
 
-def probe(net: Network, rate: float = 0.1, steps: int = 12, batch: int = 4, seed: int = 0) -> Tensor:
+def probe(
+    net: Network, rate: float = 0.1, steps: int = 12, batch: int = 4, seed: int = 0
+) -> Tensor:
     """Random input spikes [steps, batch, ...] of a given rate, the same for the same seed.
 
     >>> from localspike.nn import models

@@ -242,7 +242,9 @@ class Readout(nn.Module):
 
     def init_state(self, shape: Shape, batch: int, **_: Any) -> BlockState:
         """y[−1] = 0."""
-        return BlockState(self.synapse.weight.new_zeros((batch, *self.output_shape(shape))).detach())
+        return BlockState(
+            self.synapse.weight.new_zeros((batch, *self.output_shape(shape))).detach()
+        )
 
     def step(
         self, x: Tensor, state: BlockState, weights: Weights, dtype: torch.dtype | None = None

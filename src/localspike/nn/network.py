@@ -208,7 +208,9 @@ class Network(nn.Module):
         if lengths is not None:
             _check_lengths(lengths, frames.shape[0], frames.shape[1])
 
-    def check_step(self, x: Tensor, expected: str | None = None, shape: Shape | None = None) -> None:
+    def check_step(
+        self, x: Tensor, expected: str | None = None, shape: Shape | None = None
+    ) -> None:
         """Refuse one step's frames x [B, ...] of the wrong shape, dtype or device."""
         weight = next(self.parameters())
         if tuple(x.shape[1:]) != self.sample_shape:
@@ -270,7 +272,9 @@ def _check_finite(frames: Tensor) -> None:
 
 
 def _check_lengths(lengths: Tensor, steps: int, batch: int) -> None:
-    integer = not (lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool)
+    integer = not (
+        lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool
+    )
     if lengths.shape != (batch,) or not integer:
         raise ShapeError(
             "lengths have the wrong shape or dtype",

@@ -46,7 +46,11 @@ class Synapse(nn.Module, ABC):
 
     @abstractmethod
     def pullback(
-        self, post: Tensor, weight: Tensor, input_shape: torch.Size, dtype: torch.dtype | None = None
+        self,
+        post: Tensor,
+        weight: Tensor,
+        input_shape: torch.Size,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         """Carry a post factor [N, ...] to the input [N, ...] through the effective ``weight``."""
 
@@ -114,7 +118,11 @@ class Linear(Synapse):
         return kernel.linear_contract(post, pre, dtype)
 
     def pullback(
-        self, post: Tensor, weight: Tensor, input_shape: torch.Size, dtype: torch.dtype | None = None
+        self,
+        post: Tensor,
+        weight: Tensor,
+        input_shape: torch.Size,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         return kernel.linear_pullback(post, weight, dtype)
 
@@ -180,7 +188,11 @@ class Conv2d(Synapse):
         return kernel.conv_contract(post, pre, self.weight.shape, self.geometry, dtype)
 
     def pullback(
-        self, post: Tensor, weight: Tensor, input_shape: torch.Size, dtype: torch.dtype | None = None
+        self,
+        post: Tensor,
+        weight: Tensor,
+        input_shape: torch.Size,
+        dtype: torch.dtype | None = None,
     ) -> Tensor:
         return kernel.conv_pullback(post, weight, input_shape, self.geometry, dtype)
 

@@ -64,7 +64,9 @@ def whole_numbers(axis: Any) -> None:
     axis.set_major_locator(ticker.MaxNLocator(integer=True))
 
 
-def label_ends(axes: Any, x: float, names: Sequence[str], ys: Sequence[float], colours: Any) -> None:
+def label_ends(
+    axes: Any, x: float, names: Sequence[str], ys: Sequence[float], colours: Any
+) -> None:
     """Write each line's name at its end, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     apart = 0.055 * (high - low)

@@ -18,7 +18,15 @@ from ..config import RunConfig, differences, from_json, to_json
 from ..errors import CheckpointError, ConfigError
 from ..learn.atomic import write_atomically, writing
 
-PACKAGES = ("localspike", "torch", "numpy", "msgspec", "tyro", "safetensors", "tqdm")
+PACKAGES: tuple[str, ...] = (
+    "localspike",
+    "torch",
+    "numpy",
+    "msgspec",
+    "tyro",
+    "safetensors",
+    "tqdm",
+)
 PACKAGES += ("matplotlib", "tensorboardX")
 
 

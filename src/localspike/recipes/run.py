@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ..config import RunConfig, Session, build_session, digest
 from ..config.build import load_split, test_feed
@@ -130,9 +129,7 @@ def take_up(trainer: Trainer, say: Say) -> None:
 
 def finish(session: Session, trainer: Trainer, test: Dataset, rise: float) -> Result:
     """Judge the final weights on the test split."""
-    judged = evaluate(
-        session.learner, test_feed(session.config, test, session.net, session.device)
-    )
+    judged = evaluate(session.learner, test_feed(session.config, test, session.net, session.device))
     folder = trainer.folder
     last = [line for line in read_journal(folder) if line["kind"] == "epoch"][-1]
     return Result(
@@ -173,9 +170,7 @@ def read_result(folder: Path) -> Result:
         raise CheckpointError(f"{folder / 'result.json'} is damaged", got=error) from error
 
 
-def draw_figures(
-    session: Session, folder: Path, test: Dataset, result: Result, say: Say
-) -> None:
+def draw_figures(session: Session, folder: Path, test: Dataset, result: Result, say: Say) -> None:
     """Draw the run's figures, or say what to install."""
     try:
         draw(session, folder, test, result.confusion, result.test_accuracy)

@@ -97,7 +97,9 @@ def read_frames(path: Path, run: Run) -> tuple[Tensor, Tensor | None]:
     arrays = _read_arrays(path)
     frames = arrays["frames"]
     if frames.dtype.kind not in "biuf":
-        raise ShapeError(f"{path}: frames have the wrong dtype", got=frames.dtype, expected="numbers")
+        raise ShapeError(
+            f"{path}: frames have the wrong dtype", got=frames.dtype, expected="numbers"
+        )
     tensor = torch.from_numpy(np.ascontiguousarray(frames, dtype=np.float32))
     sample = data.info(run.config.data.name).sample_shape
     dims = ", ".join(map(str, sample))

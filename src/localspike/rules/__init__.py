@@ -7,7 +7,23 @@ from .presets import PRESETS, bptt, frozen, ottt, s_tllr, sltt, tess
 from .signal import Backprop, ClassBasis, Projection, Silent
 
 __all__ = [
-    "PRESETS", "ArcTangent", "Backprop", "ClassBasis", "FastSigmoid", "Projection", "Rectangle",
-    "Rule", "SigmoidDerivative", "Silent", "ThroughTime", "Triangle", "TwoTrace",
-    "bptt", "frozen", "ottt", "s_tllr", "sltt", "tess",
+    "PRESETS",
+    "ArcTangent",
+    "Backprop",
+    "ClassBasis",
+    "FastSigmoid",
+    "Projection",
+    "Rectangle",
+    "Rule",
+    "SigmoidDerivative",
+    "Silent",
+    "ThroughTime",
+    "Triangle",
+    "TwoTrace",
+    "bptt",
+    "frozen",
+    "ottt",
+    "s_tllr",
+    "sltt",
+    "tess",
 ]

@@ -109,14 +109,18 @@ class TwoTrace:
         pre = {k: torch.zeros_like(x) for k, x in afferents.items()} if self.pre_decay else None
         return TraceState(pre, torch.zeros_like(u) if self.post_gain else None, 0.0)
 
-    def step(self, state: TraceState, afferents: Afferents, psi: Tensor) -> tuple[Factors, TraceState]:
+    def step(
+        self, state: TraceState, afferents: Afferents, psi: Tensor
+    ) -> tuple[Factors, TraceState]:
         """Advance the traces by one step and give this step's factors (Ψ = ``psi``)."""
         bias = (self.pre_decay * state.bias if self.trace_bias else 0.0) + 1.0
         eligible = psi if self.pre_gain == 1.0 else self.pre_gain * psi
         if state.pre is None:
             pre, terms = None, self._untraced(eligible, state.post, afferents)
         else:
-            pre = {k: trace.trace_step(state.pre[k], x, self.pre_decay) for k, x in afferents.items()}
+            pre = {
+                k: trace.trace_step(state.pre[k], x, self.pre_decay) for k, x in afferents.items()
+            }
             terms = self._traced(eligible, state.post, pre, afferents)
         post = None if state.post is None else trace.trace_step(state.post, psi, self.post_decay)
         return Factors(terms, eligible, bias), TraceState(pre, post, bias)

@@ -155,7 +155,9 @@ class _BoundClassBasis:
         if not self.spec.latent_decay:
             return None
         latents = self._latents(output)
-        return latents if state is None else trace.trace_step(state, latents, self.spec.latent_decay)
+        return (
+            latents if state is None else trace.trace_step(state, latents, self.spec.latent_decay)
+        )
 
     def sequence(self, known: Knowledge) -> Tensor:
         out = known.output

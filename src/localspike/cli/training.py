@@ -1,0 +1,77 @@
+"""`localspike train`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ..config import RunConfig, override
+from ..learn.interrupt import Interrupted
+from ..recipes import Result, recipe, train
+from .arguments import DataRoot, Device, Json
+from .output import percent, print_json, say, speaker, whisper
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a recipe; the settings come right after its name."""
+
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
+    """Name of a recipe; `localspike list` shows them."""
+    settings: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[KEY=VALUE ...]")
+    ] = ()
+    """Changes to the recipe, e.g. epochs=5 lr=1e-3; `localspike info RECIPE` shows all keys."""
+    data_root: DataRoot = None
+    out: Path | None = None
+    """Run folder; runs/RECIPE-SEED where none is given."""
+    resume: bool = False
+    """Go on with the run in that folder where its last checkpoint left off."""
+    json: Json = False
+    device: Device = "auto"
+
+    def __call__(self) -> int:
+        config = self._config()
+        folder = self.out or Path("runs") / f"{self.recipe}-{config.training.seed}"
+        try:
+            result = train(
+                config,
+                folder,
+                data_root=self.data_root,
+                resume=self.resume,
+                say=speaker(self.json),
+                bar=not self.json,
+            )
+        except Interrupted as stopped:
+            whisper(f"localspike: {stopped}. Resume with: {self._resume_command(folder)}")
+            return 130
+        if self.json:
+            print_json(asdict(result))
+        else:
+            say(_summary(result))
+        return 0
+
+    def _config(self) -> RunConfig:
+        config = override(recipe(self.recipe), self.settings)
+        if self.device == "auto":
+            return config
+        return override(config, [f"training.device={self.device}"])
+
+    def _resume_command(self, folder: Path) -> str:
+        command = ["localspike", "train", self.recipe, *self.settings]
+        if self.data_root is not None:
+            command += ["--data-root", str(self.data_root)]
+        return shlex.join([*command, "--out", str(folder), "--resume"])
+
+
+def _summary(result: Result) -> str:
+    return (
+        f"{result.recipe}: test accuracy {percent(result.test_accuracy)} "
+        f"on {result.test_samples} samples after {result.epochs} epochs "
+        f"({result.schedule}, {result.seconds:.1f} s, "
+        f"peak memory +{result.peak_memory_mib:.1f} MiB). Everything is in {result.folder}."
+    )

@@ -1,0 +1,77 @@
+"""`localspike eval` and `localspike predict`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ..recipes import evaluate_run, load_run, predict_files
+from .arguments import DataRoot, Device, Json
+from .output import percent, print_json, say, speaker, table
+
+RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Judge a run's newest weights on one split of its data."""
+
+    run: RunFolder
+    """Run folder."""
+    split: Literal["train", "val", "test"] = "test"
+    """Which split."""
+    data_root: DataRoot = None
+    json: Json = False
+    device: Device = "auto"
+
+    def __call__(self) -> int:
+        run = load_run(self.run, self.device, speaker(self.json))
+        judged = evaluate_run(run, self.split, self.data_root)
+        if self.json:
+            print_json(
+                {
+                    "run": str(self.run),
+                    "checkpoint": run.checkpoint,
+                    "step": run.step,
+                    "split": self.split,
+                    "samples": judged.samples,
+                    "accuracy": judged.accuracy,
+                    "loss": judged.loss,
+                    "rates": judged.rates,
+                    "classes": list(run.classes),
+                    "confusion": judged.confusion.tolist(),
+                }
+            )
+            return 0
+        say(
+            f"{self.run} at step {run.step}: accuracy {percent(judged.accuracy)}, "
+            f"loss {judged.loss:.3f} on {judged.samples} samples of split {self.split}"
+        )
+        return 0
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Read the class of every sample in files of frames, with a run's newest weights."""
+
+    run: RunFolder
+    """Run folder."""
+    files: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE [FILE ...]")
+    ]
+    """.npz with `frames` (and `lengths`), or .npy: [T, ...] for one sample, [T, B, ...] for B."""
+    json: Json = False
+    device: Device = "auto"
+
+    def __call__(self) -> int:
+        run = load_run(self.run, self.device, speaker(self.json))
+        answers = predict_files(run, self.files)
+        if self.json:
+            print_json({"run": str(self.run), "step": run.step, "predictions": answers})
+        else:
+            rows = [(answer["file"], answer["sample"], answer["class"]) for answer in answers]
+            say(table([("file", "sample", "class"), *rows]))
+        return 0

@@ -1,0 +1,128 @@
+"""Reading golden vectors: one npz per recorded run, checked before anything is computed."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+_README = "See the README beside the golden vectors for the kinds and their arrays"
+
+
+class Vectors:
+    """The arrays of one file. Every access is checked and remembered, so none goes unused."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._arrays = _read(path)
+        self.used: set[str] = set()
+        self.kind = self.text("kind")
+
+    def _get(self, name: str) -> np.ndarray:
+        if name not in self._arrays:
+            raise DataError(
+                f"{self.path}: array {name!r} is missing", got=sorted(self._arrays), fix=_README
+            )
+        self.used.add(name)
+        return self._arrays[name]
+
+    def has(self, name: str) -> bool:
+        """True where the file holds an array of that name."""
+        return name in self._arrays
+
+    def text(self, name: str) -> str:
+        """A string."""
+        array = self._get(name)
+        if array.dtype.kind != "U" or array.size != 1:
+            raise self._wrong(name, array, "one string")
+        return str(array.item())
+
+    def number(self, name: str) -> float:
+        """A finite number."""
+        array = self._get(name)
+        if array.dtype.kind not in "fiu" or array.size != 1 or not np.isfinite(array).all():
+            raise self._wrong(name, array, "one finite number")
+        return float(array.item())
+
+    def integer(self, name: str) -> int:
+        """A whole number."""
+        value = self.number(name)
+        if value != int(value):
+            raise self._wrong(name, self._get(name), "one whole number")
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        """A boolean."""
+        array = self._get(name)
+        if array.dtype.kind not in "biu" or array.size != 1:
+            raise self._wrong(name, array, "one boolean")
+        return bool(array.item())
+
+    def factors(self) -> tuple[float, float, float, float]:
+        """λ_post, λ_pre, α_post, α_pre."""
+        name = "factors_lpost_lpre_apost_apre"
+        array = self._get(name)
+        if array.shape != (4,) or array.dtype.kind != "f":
+            raise self._wrong(name, array, "four floats")
+        a, b, c, d = (float(v) for v in array)
+        return a, b, c, d
+
+    def tensor(self, name: str, ndim: int | None = None) -> Tensor:
+        """A float32 tensor of the given rank, non-empty and finite."""
+        array = self._get(name)
+        if array.dtype.kind != "f" or array.size == 0 or (ndim is not None and array.ndim != ndim):
+            raise self._wrong(name, array, f"floats of rank {ndim}")
+        if not np.isfinite(array).all():
+            raise self._wrong(name, array, "finite numbers")
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+    def reference(self, name: str) -> np.ndarray:
+        """A recorded output, as float64; not required to be finite, so that damage is found."""
+        array = self._get(name)
+        if array.dtype.kind != "f":
+            raise self._wrong(name, array, "floats")
+        return array.astype(np.float64)
+
+    def labels(self) -> Tensor:
+        """Class per sample, int64."""
+        array = self._get("labels")
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise self._wrong("labels", array, "integers [B]")
+        return torch.from_numpy(array.astype(np.int64))
+
+    def outputs(self) -> list[str]:
+        """Names of arrays nobody has read: the recorded outputs."""
+        return [name for name in self._arrays if name not in self.used]
+
+    def _wrong(self, name: str, array: np.ndarray, expected: str) -> DataError:
+        got = f"{array.dtype} {list(array.shape)}"
+        return DataError(f"{self.path}: array {name!r} is malformed", got=got, expected=expected)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", fix="Check the path")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{path}: not an npz archive", expected="an npz of golden vectors")
+            return {name: archive[name] for name in archive.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        KeyError,
+        zipfile.zlib.error,
+    ) as error:  # type: ignore[attr-defined]
+        raise DataError(
+            f"{path}: cannot be read as golden vectors",
+            got=f"{type(error).__name__}: {error}",
+            expected="a complete npz archive without pickles",
+            fix=_README,
+        ) from error

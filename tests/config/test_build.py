@@ -1,0 +1,92 @@
+"""From configuration to live objects."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from localspike.config import build_network, build_rule, build_session, override, pick_device
+from localspike.errors import ConfigError, LocalspikeError
+from localspike.nn.init import RATE_BAND
+from localspike.recipes import RECIPES, recipe
+
+SMALL = ["limit=40", "hidden=12,8", "batch_size=8"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_a_network_and_a_rule(name: str) -> None:
+    narrow = ["width=0.125"] if name.startswith("cifar10") else []
+    config = override(recipe(name), narrow)
+    assert build_network(config).classes == 10
+    assert build_rule(config).name == config.rule.name
+
+
+def test_a_session_is_calibrated_on_the_data_and_repeatable() -> None:
+    config = override(recipe("keywords-tess"), SMALL)
+    first, second = build_session(config), build_session(config)
+    for a, b in zip(first.net.parameters(), second.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+    frames, labels, _ = next(first.train.batches())
+    rates = first.learner.evaluate(frames, labels).rates
+    assert all(RATE_BAND[0] <= rate <= RATE_BAND[1] for rate in rates.values())
+
+
+def test_another_seed_gives_other_weights_and_another_order() -> None:
+    config = override(recipe("keywords-tess"), SMALL)
+    first, second = build_session(config), build_session(override(config, ["seed=1"]))
+    weights = [next(session.net.parameters()) for session in (first, second)]
+    orders = [next(session.train.batches()).labels for session in (first, second)]
+    assert not torch.equal(*weights)
+    assert not torch.equal(*orders)
+
+
+def test_ottt_is_told_the_decay_of_the_membrane() -> None:
+    config = override(recipe("keywords-ottt"), ["neuron.decay=0.75"])
+    assert build_rule(config).eligibility.pre_decay == 0.75
+    assert build_rule(override(config, ["rule.decay=0.3"])).eligibility.pre_decay == 0.3
+
+
+def test_scheduler_learns_the_length_of_the_run() -> None:
+    config = override(recipe("keywords-tess"), [*SMALL, "epochs=7"])
+    assert build_session(config).scheduler.T_max == 7
+    per_step = override(config, ["every=step"])
+    assert build_session(per_step).scheduler.T_max == 7 * 5
+
+
+def test_every_learner_setting_arrives() -> None:
+    config = override(
+        recipe("keywords-tess"),
+        [*SMALL, "schedule=streaming", "active_steps=5", "clip_norm=1", "accumulate=2",
+         "firing_rate=0.1", "label_smoothing=0.1", "precision=bf16"],
+    )  # fmt: skip
+    learner = build_session(config).learner
+    assert learner.schedule == "streaming"
+    assert (learner.active_steps, learner.clip_norm, learner.accumulate) == (5, 1.0, 2)
+    assert learner.credit.regulariser.target == 0.1
+    assert learner.loss.label_smoothing == 0.1
+    assert learner.dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["model=vgg9"], r"the model vgg9 needs square images: got samples of shape \[80\]"),
+        (["optimizer=Muon"], r"optimizer Muon cannot be built"),
+        (["scheduler=StepLR"], r"scheduler StepLR cannot be built.*step_size"),
+        (["lr=-1"], r"optimizer Adam cannot be built.*Invalid learning rate"),
+        (["rule=bptt", "schedule=layerwise"], r"schedule 'layerwise' is illegal"),
+        (["model.rate=0.9"], r"calibration rate outside the band"),
+    ],
+)
+def test_what_cannot_be_built_says_so_in_one_line(settings: list[str], message: str) -> None:
+    config = override(recipe("keywords-tess"), [*SMALL[:1], *settings])
+    with pytest.raises(LocalspikeError, match=message) as caught:
+        build_session(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ConfigError, match=r"device is not there: got cuda; expected auto or"):
+        pick_device("cuda")
