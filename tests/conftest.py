@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import settings
+
+# Examples repeat on every machine, and a slow one fails nothing.
+settings.register_profile("suite", derandomize=True, database=None, deadline=None, max_examples=60)
+settings.load_profile("suite")
+pytest.register_assert_rewrite("helpers", "helpers_reference")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -128,7 +130,12 @@ def batch(net: Network, steps: int = STEPS, size: int = BATCH, seed: int = 1) ->
 
 
 def make(name: str, dtype: torch.dtype = torch.float64, seed: int = 3) -> Network:
-    """A network of NETS calibrated on `batch`, with biases that are not zero."""
+    """A fresh copy of a network of NETS, calibrated on `batch`, with biases that are not zero."""
+    return copy.deepcopy(_made(name, seed)).to(dtype)
+
+
+@cache
+def _made(name: str, seed: int) -> Network:
     torch.manual_seed(seed)
     net = NETS[name]()
     with torch.no_grad():
@@ -137,7 +144,7 @@ def make(name: str, dtype: torch.dtype = torch.float64, seed: int = 3) -> Networ
                 p.uniform_(-0.05, 0.05)
     net.double()
     calibrate(net, batch(net)[0], rate=0.25)
-    return net.to(dtype)
+    return net
 
 
 def gradient(

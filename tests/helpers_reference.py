@@ -270,14 +270,14 @@ def class_basis_signal(
             a = a + latent_decay * past
         past = a.detach()
         n = a.shape[1]
-        norm = torch.sqrt((a**2).sum(1, keepdim=True))
+        squared = (a**2).sum(1, keepdim=True)
+        norm = torch.sqrt(torch.where(squared > 1, squared, torch.ones_like(squared)))
         if scale == "mean":
             s: Any = 1 / n
         elif scale == "sqrt":
             s = 1 / math.sqrt(n)
         elif scale in ("l2", "l2_full"):
-            s = 1 / torch.where(norm > 1, norm, torch.ones_like(norm))
-            s = s.detach() if scale == "l2" else s
+            s = 1 / (norm.detach() if scale == "l2" else norm)
         else:
             s = scale
         z = (s * a) @ matrix.t()

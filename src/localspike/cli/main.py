@@ -12,6 +12,7 @@ import tyro
 from ..errors import LocalspikeError
 from .checking import Demo, Verify
 from .output import whisper
+from .parsing import parse
 from .showing import Info, List
 from .training import Train
 from .using import Eval, Predict
@@ -36,14 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     standard error; 130 interrupted.
     """
     try:
-        command = tyro.cli(
-            Command,
-            prog="localspike",
-            description=DESCRIPTION,
-            args=arguments,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
-        return command()
+        command = parse(Command, arguments, DESCRIPTION)
+        code: int = command()
+        return code
     except LocalspikeError as error:
         whisper(f"localspike: error: {error}")
         return REFUSED

@@ -96,14 +96,12 @@ def pick_device(name: str) -> torch.device:
 
 
 def load_split(config: RunConfig, split: str, data_root: DataRoot = None) -> Dataset:
-    """One split of the configured data."""
-    return data.load(
-        config.data.name,
-        split,
-        data_root=data_root,
-        limit=config.data.limit,
-        **config.data.options,
-    )
+    """One split of the configured data, at most ``data.limit`` samples (a quarter to judge by)."""
+    limit = config.data.limit
+    if limit is not None and split != "train":
+        limit = -(-limit // 4)
+    options = config.data.options
+    return data.load(config.data.name, split, data_root=data_root, limit=limit, **options)
 
 
 def build_network(config: RunConfig) -> Network:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any, get_type_hints
@@ -26,7 +26,7 @@ def keys(config: RunConfig) -> dict[str, Option]:
 
 
 def _section_keys(section: str, value: Any) -> dict[str, Option]:
-    hints = _hints(type(value))
+    hints = _hints(value.__class__)
     found = {
         field.name: Option(hints[field.name], getattr(value, field.name))
         for field in fields(value)
@@ -38,7 +38,7 @@ def _section_keys(section: str, value: Any) -> dict[str, Option]:
 
 
 @cache
-def _hints(section: type) -> dict[str, Any]:
+def _hints(section: Hashable) -> dict[str, Any]:
     return get_type_hints(section)
 
 

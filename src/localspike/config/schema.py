@@ -28,7 +28,10 @@ class Part:
 
 @dataclass(frozen=True)
 class DataConfig(Part):
-    """Which data, and how much: ``limit`` keeps that many samples of each split, drawn once.
+    """Which data, and how much.
+
+    ``limit`` keeps that many training samples and a quarter as many of the other splits, the
+    first ones of a fixed permutation.
 
     >>> DataConfig("keywords", limit=200).limit
     200

@@ -128,7 +128,7 @@ def surrogate_spike(d: Tensor, psi: Surrogate, inclusive: bool = False) -> Tenso
     >>> d.grad
     tensor([0.1500])
     """
-    out: Tensor = _SurrogateSpike.apply(d, psi, inclusive)  # type: ignore[no-untyped-call]
+    out: Tensor = _SurrogateSpike.apply(d, psi, inclusive)
     return out
 
 

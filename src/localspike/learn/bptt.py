@@ -45,5 +45,5 @@ class ThroughTimeSchedule:
         loss = self.credit.loss.value(run.logits, target.y, target.weight)
         total = torch.stack([loss, *penalties]).sum()
         if total.requires_grad:
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
         return Outcome(loss.detach(), run.logits.detach(), run.rates)

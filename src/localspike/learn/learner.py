@@ -30,7 +30,7 @@ Precision = Literal["float32", "bf16"]
 
 @dataclass
 class Result:
-    """Loss (0-d, summed over active steps, mean over the batch) and logits [B, C] summed over steps.
+    """Loss (0-d: sum over active steps, mean over the batch) and logits [B, C], summed over steps.
 
     ``rates`` are spikes per neuron and step by block. Unpacks as ``loss, logits = result``.
     """

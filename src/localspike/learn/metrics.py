@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -108,9 +109,12 @@ class Journal:
         return self
 
     def __exit__(self, *reason: object) -> None:
-        self._file.close()
+        # A failure already on its way is the one to report, not what closing says after it.
+        with suppress(OSError) if reason[0] else writing(self.path):
+            self._file.close()
         if self._board is not None:
-            self._board.close()
+            with suppress(OSError) if reason[0] else writing(self.path.parent / "tensorboard"):
+                self._board.close()
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append one line and give its numbers to TensorBoard."""

@@ -15,6 +15,7 @@ SCALARS = (str, int, float, bool, type(None))
 def pack(tree: Any, path: str = "") -> tuple[Any, dict[str, Tensor]]:
     """Split a nested state into a JSON skeleton and flat tensors named by their path.
 
+    >>> import torch
     >>> skeleton, tensors = pack({"m": torch.zeros(2), "betas": (0.9, 0.99), "state": {0: 1}})
     >>> sorted(tensors), skeleton["betas"]
     (['m'], {'$tuple': [0.9, 0.99]})
@@ -51,6 +52,7 @@ def _join(path: str, key: Any) -> str:
 def unpack(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
     """Put a packed state together again; the inverse of :func:`pack`.
 
+    >>> import torch
     >>> unpack(*pack({"betas": (0.9, 0.99), "state": {0: torch.ones(1)}}))
     {'betas': (0.9, 0.99), 'state': {0: tensor([1.])}}
     """
@@ -70,6 +72,7 @@ def unpack(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
 def layout(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Name, dtype and shape of every tensor: what makes two models the same model.
 
+    >>> import torch
     >>> layout({"weight": torch.zeros(2, 3)})
     {'weight': 'float32[2, 3]'}
     """

@@ -17,7 +17,7 @@ from ..nn.layer import Activity, Spiking, Weights
 from ..nn.network import INPUT, State
 from ..rules.eligibility import Factors, TraceState
 from .credit import Credit
-from .gradients import Gradients
+from .gradients import Gradients, learns
 from .probe import Probe
 from .targets import Target
 
@@ -83,7 +83,7 @@ class Streaming:
     ) -> Step:
         """One step on x [B, ...]; with a target its gradient is added to ``gradients``."""
         outputs, seen, rates = {INPUT: x}, {}, {}
-        batch, learning = x.shape[0], self.credit.hidden_that_learn()
+        batch, learning = x.shape[0], self._blocks_with_credit()
         for name, block in self.net.blocks.items():
             activity = self._advance(name, block, outputs, state, weights)
             outputs[name], rates[name] = activity.out, activity.o.mean()
@@ -98,6 +98,14 @@ class Streaming:
         elif self.needs == "backprop" and target is not None and error is not None:
             self._backpropagate(seen, error, target, outputs, weights, gradients)
         return Step(logits, self._loss(logits, target), rates)
+
+    def _blocks_with_credit(self) -> list[str]:
+        """Blocks a signal reaches: those that learn and, where it is sent down, those it crosses."""
+        learning = list(self.credit.hidden_that_learn())
+        if self.needs != "backprop" or not learning:
+            return learning
+        names = list(self.net.blocks)
+        return names[names.index(learning[0]) :]
 
     def _advance(
         self,
@@ -148,7 +156,7 @@ class Streaming:
         self, name: str, m: Tensor | None, seen: _Seen, target: Target, gradients: Gradients
     ) -> Tensor | None:
         m = self.credit.regularise(m, self.net.blocks[name], seen.activity, target)
-        if m is not None:
+        if m is not None and learns(self.net.blocks[name]):
             gradients.add_step(name, m, seen.factors)
         return m
 

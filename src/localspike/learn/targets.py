@@ -46,21 +46,30 @@ def make_targets(
     A step learns where it is active and, with ``lengths``, not padding; "last k" counts from
     each sample's own end.
     """
-    y, weight = loss.prepare(labels.to(like.device), classes)
+    valid = None if lengths is None else _valid(lengths, steps)
+    y, weight = loss.prepare(_without_padding(labels, valid).to(like.device), classes)
     expected = {(batch,), (steps, batch)}
     if tuple(weight.shape) not in expected:
         raise ShapeError(
             "labels have the wrong shape",
             got=list(labels.shape),
-            expected=f"[{batch}] per sequence or [{steps}, {batch}] per step (values: one more axis)",
+            expected=f"[{batch}] or, per step, [{steps}, {batch}] (values: one more axis)",
         )
     y = y.to(like.dtype).expand(steps, batch, -1)
-    valid = None if lengths is None else _valid(lengths, steps)
     active = active_mask(active_steps, steps, batch, lengths)
     if valid is not None:
         active, valid = active & valid, valid.to(like.device)
     weight = weight.to(like.dtype).expand(steps, batch) / batch * active.to(like)
     return Target(y, weight, valid), active.any(1).tolist()
+
+
+def _without_padding(labels: Tensor, valid: Tensor | None) -> Tensor:
+    """Labels per step with 0 where a step is padded: what stands there (−1, say) is never read."""
+    per_step_axes = 3 if labels.is_floating_point() else 2
+    if valid is None or labels.ndim != per_step_axes or labels.shape[:2] != valid.shape:
+        return labels
+    mask = valid.to(labels.device).view(*valid.shape, *(1,) * (labels.ndim - 2))
+    return torch.where(mask, labels, torch.zeros_like(labels))
 
 
 def _valid(lengths: Tensor, steps: int) -> Tensor:

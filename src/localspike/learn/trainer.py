@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +132,8 @@ class Trainer:
         at.batch += 1
         for meter in (self.epoch_meter, self.recent_meter):
             meter.add(result.loss, result.logits, batch.labels, result.rates)
-        if self.scheduler is not None and self.plan.schedule_every == "step":
-            self.scheduler.step()
+        if self.plan.schedule_every == "step":
+            self._schedule()
         if self.plan.log_every and at.step % self.plan.log_every == 0:
             self._log_step()
         self.progress.advance()
@@ -153,7 +155,8 @@ class Trainer:
                 "rates": trained["rates"],
             },
         )
-        self._schedule(judged.loss)
+        if self.plan.schedule_every == "epoch":
+            self._schedule(judged.loss)
         at = self.position
         at.epoch, at.batch = at.epoch + 1, 0
         self.epoch_meter, self.recent_meter = Meter(), Meter()
@@ -161,13 +164,17 @@ class Trainer:
         self.save()
         self._leave_if_asked(saved=True)
 
-    def _schedule(self, loss: float) -> None:
-        if self.scheduler is None or self.plan.schedule_every != "epoch":
+    def _schedule(self, loss: float = math.inf) -> None:
+        if self.scheduler is None:
             return
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(loss)
-        else:
-            self.scheduler.step()
+        with warnings.catch_warnings():
+            # A resumed run may end its epoch before this process has made an optimiser step,
+            # and a gradient may still be accumulating: torch takes both for a mistake.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            if isinstance(self.scheduler, ReduceLROnPlateau):
+                self.scheduler.step(loss)
+            else:
+                self.scheduler.step()
 
     def _write(self, kind: str, numbers: Mapping[str, Any]) -> None:
         at, lr = self.position, self.optimizer.param_groups[0]["lr"]

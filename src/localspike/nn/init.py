@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..kernels.surrogate import spike_function
-from .layer import Activity, BlockState, Spiking, Weights, merged_currents
+from .layer import Activity, BlockState, Spiking, merged_currents
 from .network import INPUT, Network
 
 RATE_BAND = (0.03, 0.5)

@@ -75,7 +75,9 @@ class Spiking(nn.Module):
 
     >>> block = Spiking(Linear(3, 2), LIF())
     >>> state = block.init_state((3,), batch=4)
-    >>> block.step(torch.ones(4, 3), state, block.weights(), spike=lambda d: (d > 0).float())[0].o.shape
+    >>> fire = lambda d: (d > 0).float()
+    >>> activity, state = block.step(torch.ones(4, 3), state, block.weights(), spike=fire)
+    >>> activity.o.shape
     torch.Size([4, 2])
     """
 
@@ -264,7 +266,7 @@ class Readout(nn.Module):
 
 
 def is_static(x: Tensor) -> bool:
-    """True for a sequence that is one frame expanded over time (stride 0): work once, not T times."""
+    """True for one frame expanded over time (stride 0): work once, not T times."""
     return x.shape[0] > 1 and x.stride(0) == 0
 
 

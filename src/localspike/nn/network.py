@@ -94,7 +94,7 @@ class Network(nn.Module):
                 )
             ins[name] = next(iter(sources.values()))
             try:
-                outs[name] = block.output_shape(ins[name])  # type: ignore[operator, union-attr]
+                outs[name] = block.output_shape(ins[name])  # type: ignore[operator]
             except ShapeError as error:
                 raise ShapeError(f"block {name!r}: {error}") from error
         return ins, outs
@@ -129,7 +129,7 @@ class Network(nn.Module):
     ) -> State:
         """Zero state of every block for a batch; ``training`` draws the dropout masks."""
         return {
-            name: block.init_state(  # type: ignore[operator, union-attr]
+            name: block.init_state(  # type: ignore[operator]
                 self.input_shapes[name], batch, training=training, generator=generator
             )
             for name, block in self.modules_by_name.items()
@@ -137,7 +137,7 @@ class Network(nn.Module):
 
     def weights(self) -> dict[str, Weights]:
         """Every block's effective weights now."""
-        return {k: b.weights() for k, b in self.modules_by_name.items()}  # type: ignore[operator, union-attr]
+        return {k: b.weights() for k, b in self.modules_by_name.items()}  # type: ignore[operator]
 
     def run(
         self,

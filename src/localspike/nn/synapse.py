@@ -162,7 +162,7 @@ class Conv2d(Synapse):
         self._make((filters, channels // groups, kernel_size, kernel_size), bias, standardised)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of one sample's current; refuses any input that is not [C, H, W] and large enough."""
+        """Shape of one sample's current; refuses input that is not [C, H, W] and large enough."""
         if len(shape) != 3 or shape[0] != self.channels:
             raise ShapeError(
                 "a convolution got samples of another shape",

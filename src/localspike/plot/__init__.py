@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from .comparison import comparison_figure
 from .confusion import confusion_figure
 from .curves import learning_curves
 from .raster import raster_figure
 from .rates import rates_figure
 from .style import save
 
-__all__ = ["confusion_figure", "learning_curves", "raster_figure", "rates_figure", "save"]
+__all__ = [
+    "comparison_figure",
+    "confusion_figure",
+    "learning_curves",
+    "raster_figure",
+    "rates_figure",
+    "save",
+]

@@ -99,7 +99,7 @@ class TwoTrace:
         return self if self.trace_input else replace(self, pre_decay=0.0)
 
     def for_readout(self, leak: float) -> TwoTrace:
-        """The readout's eligibility: one trace with its leak (or `readout_decay`), no post trace."""
+        """The readout's: one trace with its leak (or `readout_decay`), no post trace."""
         decay = leak if self.readout_decay is None else self.readout_decay
         traced = self.trace_bias or self.readout_decay is None
         return TwoTrace(pre_decay=decay, trace_bias=traced)

@@ -83,7 +83,7 @@ def s_tllr(
 def ottt(
     decay: float = 0.5, surrogate: SurrogateName = "sigmoid", published_code: bool = False
 ) -> Rule:
-    """OTTT: the pre trace decays as the membrane does (λ_pre = γ), no post trace, backprop per step.
+    """OTTT: the pre trace decays as the membrane (λ_pre = γ), no post trace, backprop per step.
 
     ``decay`` must be the network's membrane decay γ. By default every spiking layer's input is
     traced, biases too, and the readout's input by the readout's own leak; then one feed-forward

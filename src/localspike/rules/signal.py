@@ -22,7 +22,8 @@ from .basis import BASES
 Scale = Literal["mean", "sqrt", "l2", "l2_full"] | float
 
 
-class BlockInfo(NamedTuple):
+@dataclass(frozen=True)
+class BlockInfo:
     """What a signal may know of a block when it is bound."""
 
     index: int

@@ -151,7 +151,7 @@ def _stllr_signal(v: Vectors) -> Signal:
     if kind not in ("BP", "DFA"):
         raise DataError(f"{v.path}: unknown spatial_credit", got=kind, expected="BP or DFA")
     if kind == "BP":
-        v.has("feedback") and v.used.add("feedback")
+        v.ignore("feedback")
         return Backprop()
     return Projection("dfa", batch_mean=False, matrices=(v.tensor("feedback", 2),))
 

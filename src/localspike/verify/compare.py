@@ -153,8 +153,8 @@ def _compare(name: str, ours: Tensor, reference: np.ndarray, tolerance: float) -
         wrong = int(np.count_nonzero(~(np.abs(got - reference) < 1e-6)))
         return Comparison(name, wrong == 0, mismatches=wrong)
     difference = np.abs(got - reference)
-    relative = float(np.linalg.norm(difference) / max(np.linalg.norm(reference), 1e-30))
-    largest = float(difference.max() / max(np.abs(reference).max(), 1e-30))
+    relative = float(np.linalg.norm(difference)) / max(float(np.linalg.norm(reference)), 1e-30)
+    largest = float(difference.max()) / max(float(np.abs(reference).max()), 1e-30)
     ok = bool(relative <= tolerance and largest <= ELEMENTWISE)
     return Comparison(
         name, ok, relative_error=relative, elementwise_error=largest, tolerance=tolerance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,10 @@ class Vectors:
             raise self._wrong("labels", array, "integers [B]")
         return torch.from_numpy(array.astype(np.int64))
 
+    def ignore(self, name: str) -> None:
+        """Count an array as read that this kind of run does not need."""
+        self.used.add(name)
+
     def outputs(self) -> list[str]:
         """Names of arrays nobody has read: the recorded outputs."""
         return [name for name in self._arrays if name not in self.used]
@@ -118,8 +123,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         EOFError,
         zipfile.BadZipFile,
         KeyError,
-        zipfile.zlib.error,
-    ) as error:  # type: ignore[attr-defined]
+        zlib.error,
+    ) as error:
         raise DataError(
             f"{path}: cannot be read as golden vectors",
             got=f"{type(error).__name__}: {error}",

@@ -1,0 +1,172 @@
+"""The demo: TESS on embedded keywords beside BPTT and frozen hidden layers, same net and budget.
+
+For every rule the step size is chosen from one grid by validation accuracy; then every seed is
+trained in a process of its own and judged once on speakers never heard in training.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from tqdm import tqdm
+
+from ..errors import ConfigError, LocalspikeError
+from .demo_jobs import Done, Job, final, search, start_worker
+from .demo_report import Report, Row, print_report, write_report
+from .registry import recipe
+
+RULES = ("tess", "bptt", "frozen")
+GRID = (1e-3, 3e-3, 1e-2, 3e-2)
+QUICK_EPOCHS, QUICK_GRID = 2, (3e-3, 1e-2)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a demo trains: rules × step sizes once, then rules × seeds at the chosen step size."""
+
+    folder: Path
+    epochs: int
+    grid: tuple[float, ...]
+    seeds: int
+
+    def search_jobs(self) -> list[Job]:
+        """Every rule at every step size, seed 0."""
+        return [
+            Job(rule, lr, 0, self.epochs, str(self.folder / "search" / f"{rule}-{lr:g}"))
+            for lr in self.grid
+            for rule in RULES
+        ]
+
+    def final_jobs(self, chosen: dict[str, float]) -> list[Job]:
+        """Every rule from every seed, rules in turn so that drift of the machine hits all alike."""
+        return [
+            Job(rule, chosen[rule], seed, self.epochs, str(self.folder / f"{rule}-{seed}"))
+            for seed in range(self.seeds)
+            for rule in RULES
+        ]
+
+
+def run(
+    out: str | os.PathLike[str] = "runs/demo",
+    seeds: int = 3,
+    quick: bool = False,
+    json: bool = False,
+) -> int:
+    """Run the demo in folder ``out`` and print its table; finished runs there are kept.
+
+    Returns the exit code: 0, or 130 when interrupted (the same command then goes on).
+    """
+    if seeds < 1:
+        raise ConfigError("the demo needs seeds", got=seeds, expected="1 or more")
+    epochs = QUICK_EPOCHS if quick else recipe("keywords-tess").training.epochs
+    plan = Plan(Path(out), epochs, QUICK_GRID if quick else GRID, seeds)
+    started = time.perf_counter()
+    with _Bar(len(plan.search_jobs()) * plan.epochs + len(RULES) * seeds * plan.epochs) as bar:
+        chosen = choose(bar.run(search, plan.search_jobs(), "choosing step sizes"))
+        done = bar.run(final, plan.final_jobs(chosen), "training")
+    report = summarise(plan, done, time.perf_counter() - started)
+    write_report(plan.folder, report)
+    print_report(plan.folder, report, json)
+    return 0
+
+
+def choose(tried: Sequence[Done]) -> dict[str, float]:
+    """For every rule the step size of the highest validation accuracy; the smaller one of equals.
+
+    >>> job = Job("tess", 0.01, 0, 1, "")
+    >>> choose([Done(job, 0.5), Done(job._replace(lr=0.03), 0.6)])
+    {'tess': 0.03}
+    """
+    best: dict[str, Done] = {}
+    for done in sorted(tried, key=lambda d: d.job.lr):
+        rule = done.job.rule
+        if rule not in best or done.val_accuracy > best[rule].val_accuracy:
+            best[rule] = done
+    return {rule: done.job.lr for rule, done in best.items()}
+
+
+def summarise(plan: Plan, done: Sequence[Done], seconds: float) -> Report:
+    """One row per rule: mean and sd of test accuracy, median peak memory, time against BPTT."""
+    by_rule = {rule: [d for d in done if d.job.rule == rule] for rule in RULES}
+    clock = {rule: statistics.median(d.seconds for d in by_rule[rule]) for rule in RULES}
+    rows = [_row(rule, by_rule[rule], clock[rule] / clock["bptt"]) for rule in RULES]
+    return Report(rows, done[0].test_samples, plan.epochs, plan.grid, seconds)
+
+
+def _row(rule: str, done: Sequence[Done], time_ratio: float) -> Row:
+    accuracies = [d.test_accuracy for d in done if d.test_accuracy is not None]
+    return Row(
+        rule=rule,
+        accuracy_mean=statistics.mean(accuracies),
+        accuracy_sd=statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        accuracies=accuracies,
+        peak_memory_mib=statistics.median(d.peak_memory_mib for d in done),
+        time_ratio=time_ratio,
+        lr=done[0].job.lr,
+        val_accuracy_mean=statistics.mean(d.val_accuracy for d in done),
+    )
+
+
+class _Bar:
+    """Runs jobs in fresh worker processes, as many as there are cores, counting their epochs."""
+
+    def __init__(self, total: int) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._ticks = self._context.SimpleQueue()
+        self._bar = tqdm(
+            total=total, unit="epoch", disable=not sys.stderr.isatty(), dynamic_ncols=True
+        )
+        self._reader = threading.Thread(target=self._count, daemon=True)
+
+    def __enter__(self) -> _Bar:
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ticks.put(0)
+        self._reader.join()
+        self._bar.close()
+
+    def _count(self) -> None:
+        while self._ticks.get():
+            self._bar.update()
+
+    def run(self, work: Callable[[Job], Done], jobs: Sequence[Job], what: str) -> list[Done]:
+        """All jobs' results in the order of the jobs; the first failure ends the demo."""
+        self._bar.set_description(what)
+        # A fresh process per job, so that each job's peak memory is its own.
+        with ProcessPoolExecutor(
+            max_workers=_cores(),
+            mp_context=self._context,
+            initializer=start_worker,
+            initargs=(self._ticks,),
+            max_tasks_per_child=1,
+        ) as pool:
+            futures = {pool.submit(work, job): job for job in jobs}
+            try:
+                results = {futures[f]: f.result() for f in as_completed(futures)}
+            except BaseException as error:
+                pool.shutdown(wait=True, cancel_futures=True)
+                if isinstance(error, RuntimeError):
+                    raise LocalspikeError(str(error).rstrip(".")) from None
+                raise
+        return [results[job] for job in jobs]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

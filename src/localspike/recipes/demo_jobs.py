@@ -1,0 +1,126 @@
+"""The demo's single jobs, each run in a worker process: try a step size, or train and test once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..config import Part, RunConfig, build_session
+from ..errors import LocalspikeError
+from ..learn.interrupt import Interrupted
+from ..learn.metrics import read_journal
+from .folder import create, prepare, read_json, write_json
+from .registry import recipe
+from .run import make_trainer, take_up, train
+
+_ticks: Any = None
+
+
+class Job(NamedTuple):
+    """One training of ``rule`` with step size ``lr`` from ``seed``, kept in ``folder``."""
+
+    rule: str
+    lr: float
+    seed: int
+    epochs: int
+    folder: str
+
+
+class Done(NamedTuple):
+    """What came of a job: validation accuracy, and for final runs the test's and the costs."""
+
+    job: Job
+    val_accuracy: float
+    test_accuracy: float | None = None
+    test_samples: int = 0
+    peak_memory_mib: float = 0.0
+    seconds: float = 0.0
+
+
+def start_worker(ticks: Any) -> None:
+    """Set a worker process up: one thread, a queue for finished epochs, Ctrl-C left to trainers."""
+    global _ticks
+    _ticks = ticks
+    torch.set_num_threads(1)
+    # Between jobs the parent decides; within a job the trainer listens and saves.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A worker's figures and warnings must not draw over the parent's progress bar.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+def config_of(job: Job) -> RunConfig:
+    """The keyword recipe of the job's rule with the job's step size, seed and epochs.
+
+    >>> config_of(Job("tess", 0.01, 2, 5, "x")).training.seed
+    2
+    """
+    base = recipe(f"keywords-{job.rule}")
+    return replace(
+        base,
+        optimizer=Part(base.optimizer.name, {**base.optimizer.options, "lr": job.lr}),
+        training=replace(base.training, seed=job.seed, epochs=job.epochs, threads=1, device="cpu"),
+    )
+
+
+def tick(line: str) -> None:
+    """Count an epoch for the parent's progress bar; other lines of the trainer are dropped."""
+    if _ticks is not None and line.startswith("epoch "):
+        _ticks.put(1)
+
+
+def search(job: Job) -> Done:
+    """Train for validation accuracy only: the test split is not read."""
+    return _guarded(_search, job)
+
+
+def final(job: Job) -> Done:
+    """Train, then judge the test split once."""
+    return _guarded(_final, job)
+
+
+def _search(job: Job) -> Done:
+    folder, config = Path(job.folder), config_of(job)
+    found = folder / "validation.json"
+    if not found.exists():
+        started = (folder / "config.json").exists()
+        prepare(folder, config, resume=started)
+        session = build_session(config)
+        trainer = make_trainer(session, folder, tick, bar=False)
+        if started:
+            take_up(trainer, tick)
+        else:
+            create(folder, config)
+        trainer.run()
+        last = [line for line in read_journal(folder) if line["kind"] == "epoch"][-1]
+        write_json(found, {"val_accuracy": last["val_accuracy"]})
+    return Done(job, read_json(found)["val_accuracy"])
+
+
+def _final(job: Job) -> Done:
+    started = (Path(job.folder) / "config.json").exists()
+    result = train(config_of(job), job.folder, resume=started, say=tick, bar=False)
+    return Done(
+        job,
+        result.val_accuracy,
+        result.test_accuracy,
+        result.test_samples,
+        result.peak_memory_mib,
+        result.seconds,
+    )
+
+
+def _guarded(work: Callable[[Job], Done], job: Job) -> Done:
+    """Carry an error across the process boundary as a plain one-line error."""
+    try:
+        return work(job)
+    except Interrupted as error:
+        raise KeyboardInterrupt from error
+    except LocalspikeError as error:
+        # The subclasses take keyword arguments only, which pickling would lose.
+        raise RuntimeError(str(error)) from None

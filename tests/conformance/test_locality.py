@@ -1,0 +1,163 @@
+"""What a local rule may not see: layers above, later steps, anything an autograd graph would keep."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import ERROR_SENT, LOCAL, NETS, RULES, TRACED, batch, gradient, legal, make
+from torch import Tensor
+
+from localspike import Learner, SquaredError
+from localspike.nn import Linear, Network, Readout
+
+
+def scramble(net: Network, names: list[str]) -> None:
+    """Give blocks other random weights of the same scale."""
+    with torch.no_grad():
+        for name in names:
+            for p in net.modules_by_name[name].parameters():
+                p.copy_(torch.rand_like(p) * 2 - 0.7)
+
+
+def own(net: Network, name: str, found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients of a block, and of those it cannot be replaced without: the blocks below."""
+    return {k: g for k, g in found.items() if k.startswith(f"{name}.")}
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("rule", LOCAL)
+def test_layers_above_do_not_exist_for_a_local_rule(rule: str, net: str) -> None:
+    made = make(net)
+    names = list(made.modules_by_name)
+    for schedule in legal(rule):
+        before, _ = gradient(made, RULES[rule](), *batch(made), schedule=schedule)
+        for k in range(len(names) - 1):
+            other = make(net)
+            scramble(other, names[k + 1 :])
+            after, _ = gradient(other, RULES[rule](), *batch(made), schedule=schedule)
+            mine = own(made, names[k], before)
+            assert mine
+            assert all(torch.equal(after[n], g) for n, g in mine.items())
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("rule", [*ERROR_SENT, "bptt"])
+def test_layers_above_matter_where_the_error_is_sent(rule: str, net: str) -> None:
+    """Under a squared error, for the sign of softmax − onehot is the label's alone (sDFA)."""
+    made, other = make(net), make(net)
+    names = list(made.modules_by_name)
+    scramble(other, names[1:])
+    frames, labels = batch(made)
+    values = torch.eye(5, dtype=frames.dtype)[labels] / 2
+    before, _ = gradient(made, RULES[rule](), frames, values, loss=SquaredError())
+    after, _ = gradient(other, RULES[rule](), frames, values, loss=SquaredError())
+    weight = f"{names[0]}.synapse.weight"
+    moved = (before[weight] - after[weight]).norm() / before[weight].norm()
+    assert float(moved) > 0.05
+
+
+@pytest.mark.parametrize("net", ["linear", "conv"])
+@pytest.mark.parametrize("rule", LOCAL)
+def test_layers_of_another_width_above_do_not_matter(rule: str, net: str) -> None:
+    made = make(net)
+    first, block = next(iter(made.blocks.items()))
+    size = made.output_shapes[first]
+    short = Network(
+        {
+            first: block,
+            "readout": Readout(Linear(torch.Size(size).numel(), 5)),
+        },
+        made.sample_shape,
+    ).double()
+    before, _ = gradient(made, RULES[rule](), *batch(made))
+    mine = own(made, first, before)
+    after, _ = gradient(short, RULES[rule](), *batch(made))
+    assert all(torch.equal(after[n], g) for n, g in mine.items())
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("rule", TRACED)
+def test_the_future_does_not_reach_a_streamed_gradient(rule: str, net: str) -> None:
+    """A gradient active on step 5 alone is bit-equal whatever comes after."""
+    made = make(net)
+    frames, labels = batch(made)
+    before, _ = gradient(made, RULES[rule](), frames, labels, schedule="streaming", active_steps=[5])
+    changed = frames.clone()
+    changed[6:] = torch.rand_like(changed[6:])
+    after, _ = gradient(made, RULES[rule](), changed, labels, schedule="streaming", active_steps=[5])
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    changed[3] = torch.rand_like(changed[3])
+    past, _ = gradient(made, RULES[rule](), changed, labels, schedule="streaming", active_steps=[5])
+    assert any(not torch.equal(before[k], past[k]) for k in before)
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("rule", TRACED)
+def test_stream_state_is_plain_and_does_not_grow(rule: str, net: str) -> None:
+    made = make(net)
+    frames, labels = batch(made, steps=20)
+    learner = Learner(made, RULES[rule]())
+    state, sizes = learner.init_stream(len(labels)), []
+    for x in frames:
+        result = learner.stream(x, labels, state)
+        held = state.tensors()
+        assert all(h.grad_fn is None and not h.requires_grad for h in held)
+        assert result.loss.grad_fn is None
+        assert result.logits.grad_fn is None
+        sizes.append((len(held), sum(h.untyped_storage().nbytes() for h in held)))
+    assert len(set(sizes[1:])) == 1
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("rule", RULES)
+def test_no_graph_survives(rule: str, net: str) -> None:
+    made = make(net)
+    for schedule in legal(rule):
+        _, result = gradient(made, RULES[rule](), *batch(made), schedule=schedule)
+        assert result.loss.grad_fn is None
+        assert not result.loss.requires_grad
+        assert result.logits.grad_fn is None
+        assert not result.logits.requires_grad
+        assert result.loss.shape == ()
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("rule", TRACED)
+def test_no_graph_is_ever_built(rule: str, net: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every spatially local rule and every traced rule learns without a single backward call."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("backward was called")
+
+    monkeypatch.setattr(torch.Tensor, "backward", refuse)
+    monkeypatch.setattr(torch.autograd, "backward", refuse)
+    made = make(net)
+    for schedule in legal(rule):
+        gradient(made, RULES[rule](), *batch(made), schedule=schedule)
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("rule", RULES)
+def test_looking_writes_nothing(rule: str, net: str) -> None:
+    made = make(net)
+    frames, labels = batch(made)
+    before = {k: p.detach().clone() for k, p in made.named_parameters()}
+    generator = torch.get_rng_state()
+    learner = Learner(made, RULES[rule](), torch.optim.SGD(made.parameters(), lr=1.0))
+    learner.evaluate(frames, labels)
+    made.predict(frames)
+    learner.gradient(frames, labels)
+    assert all(torch.equal(before[k], p) for k, p in made.named_parameters())
+    assert torch.equal(generator, torch.get_rng_state())
+    assert list(made.buffers()) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_frames_and_labels_are_not_written(rule: str) -> None:
+    made = make("recurrent")
+    frames, labels = batch(made)
+    kept = frames.clone(), labels.clone()
+    for schedule in legal(rule):
+        gradient(made, RULES[rule](), frames, labels, torch.tensor([12, 5, 3]), schedule=schedule)
+    assert torch.equal(frames, kept[0])
+    assert torch.equal(labels, kept[1])

@@ -1,0 +1,95 @@
+"""The class bases against exact arithmetic that shares nothing with the library's."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import mpmath
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localspike import rules
+from localspike.errors import ConfigError
+from localspike.rules.basis import integer_square, phase_increments, sine_square
+
+SIZES = [(c, n) for c in (10, 11, 20, 100) for n in (512, 1024, 2048, 4096)]
+
+
+def exact_increment(c: int, classes: int) -> int:
+    """floor(frac(f_c / 2π) · 2³²) with 60 decimals of π."""
+    with mpmath.workdps(60):
+        f = mpmath.mpf(50) + mpmath.mpf(462 * c) / max(classes - 1, 1)
+        return int(mpmath.floor(f / (2 * mpmath.pi) * 2**32)) % 2**32
+
+
+def true_sign(classes: int, latents: int) -> torch.Tensor:
+    """sign(sin(f_c i)) with f_c exact and the argument reduced in double precision."""
+    f = torch.tensor([50 + 462 * c / (classes - 1) for c in range(classes)], dtype=torch.float64)
+    return torch.sin(f[:, None] * torch.arange(latents, dtype=torch.float64)).sign()
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 10, 11, 20, 35, 100, 1000])
+def test_increments_are_the_exact_phase(classes: int) -> None:
+    assert phase_increments(classes) == [exact_increment(c, classes) for c in range(classes)]
+
+
+@given(st.integers(2, 300), st.integers(0, 299), st.integers(0, 10**5))
+def test_entries_are_the_top_bit_of_the_phase(classes: int, c: int, i: int) -> None:
+    c = c % classes
+    phase = exact_increment(c, classes) * i % 2**32
+    row = (phase_increments(classes)[c] * i) & 0xFFFFFFFF
+    assert row == phase
+    if i < 2000:
+        assert float(integer_square(classes, i + 1)[c, i]) == (1.0 if phase < 2**31 else -1.0)
+
+
+def test_whole_matrix_by_python_integers() -> None:
+    b = integer_square(7, 600)
+    for c in range(7):
+        step = exact_increment(c, 7)
+        assert b[c].tolist() == [1.0 if step * i % 2**32 < 2**31 else -1.0 for i in range(600)]
+    assert b.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("classes", "latents"), SIZES)
+def test_differs_from_the_sine_in_two_in_a_thousand_at_most(classes: int, latents: int) -> None:
+    """Against sign(sin) itself; latent 0, where the sine is 0, is most of the difference."""
+    differs = integer_square(classes, latents).double() != true_sign(classes, latents)
+    assert float(differs.double().mean()) <= 0.002
+    assert float(differs[:, 1:].double().mean()) <= 2e-5
+
+
+@pytest.mark.parametrize(("classes", "latents"), SIZES)
+def test_published_float32_form_stays_near_the_true_sine(classes: int, latents: int) -> None:
+    """The release multiplies f·i in float32, whose rounding flips up to 0.5 % of far entries."""
+    published = sine_square(classes, latents)
+    assert published[:, 0].abs().sum() == 0
+    assert bool((published[:, 1:].abs() == 1).all())
+    differs = published.double() != true_sign(classes, latents)
+    assert float(differs.double().mean()) <= 0.006
+
+
+@given(st.integers(2, 120), st.integers(1, 400))
+def test_basis_is_binary_and_its_columns_extend(classes: int, latents: int) -> None:
+    b = integer_square(classes, latents)
+    assert b.shape == (classes, latents)
+    assert bool((b.abs() == 1).all())
+    assert torch.equal(b[:, 0], torch.ones(classes))
+    assert torch.equal(integer_square(classes, latents + 7)[:, :latents], b)
+    fractions = [Fraction(p, 2**32) for p in phase_increments(classes)]
+    if latents > 1:
+        assert [1.0 if f < Fraction(1, 2) else -1.0 for f in fractions] == b[:, 1].tolist()
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_rows_are_distinct(classes: int) -> None:
+    b = integer_square(classes, 512)
+    overlap = (b @ b.T / 512).fill_diagonal_(0.0)
+    assert float(overlap.abs().max()) < 0.75
+
+
+def test_unknown_basis_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"unknown basis: got cosine; expected one of \['integer"):
+        rules.tess(basis="cosine")  # type: ignore[arg-type]
