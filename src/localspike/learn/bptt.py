@@ -40,6 +40,7 @@ class ThroughTimeSchedule:
             detach_reset=self.detach_reset,
             dtype=self.dtype,
             visit=visit,
+            valid=target.valid,
         )
         assert run.logits is not None  # `Credit` has checked that there is a readout
         loss = self.credit.loss.value(run.logits, target.y, target.weight)

@@ -18,9 +18,9 @@ CPU = torch.device("cpu")
 class Feed:
     """The batches of a data set; batch k of an epoch depends on (seed, epoch, k) only.
 
-    >>> from localspike.data import keywords
     ``sample_shape`` is what the network takes: images are flattened for one that takes vectors.
 
+    >>> from localspike.data import keywords
     >>> feed = Feed(keywords("val", limit=20), 8, (80,))
     >>> len(feed), next(feed.batches()).frames.shape
     (3, torch.Size([50, 8, 80]))

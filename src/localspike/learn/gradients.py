@@ -66,6 +66,7 @@ class Gradients:
         grad = self.synapse(name, "input").bias_contract(post)
         self.bias[name] = self.bias[name].add_(grad) if name in self.bias else grad
 
+    @torch.no_grad()
     def write(self) -> None:
         """Add everything to the parameters' ``.grad`` and start again from nothing."""
         for (name, afferent), grad in self.weight.items():

@@ -38,7 +38,7 @@ class Layerwise:
 
         readout_name = self.net.readout_name
         assert readout_name is not None  # `Credit` has checked
-        run = self.net.run(frames, state, dtype=self.dtype, visit=visit)
+        run = self.net.run(frames, state, dtype=self.dtype, visit=visit, valid=target.valid)
         assert run.logits is not None and run.readout_input is not None
         error = self.credit.loss.error(run.logits, target.y, target.weight)
         if self.credit.readout_learns():

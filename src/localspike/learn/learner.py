@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, IllegalError, ShapeError
-from ..nn.network import Network, masked_sum
+from ..nn.network import Network, masked_sum, mean_rate
 from ..rules.base import Rule
 from .bptt import ThroughTimeSchedule
 from .credit import Credit, FiringRate
@@ -144,7 +144,7 @@ class Learner:
     def evaluate(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
         """Loss and logits without learning or dropout."""
         frames, target, _ = self._prepare(frames, labels, lengths)
-        run = self.net.run(frames, dtype=self.dtype)
+        run = self.net.run(frames, dtype=self.dtype, valid=target.valid)
         assert run.logits is not None  # `Credit` has checked that there is a readout
         loss = self.loss.value(run.logits, target.y, target.weight)
         return self._result(Outcome(loss, run.logits, run.rates), lengths)
@@ -191,7 +191,7 @@ class Learner:
                 self._update_now(frames, target)
                 weights = self.net.weights()
         self.gradients.write()
-        return _gather(steps)
+        return _gather(steps, target.valid)
 
     def _update_now(self, frames: Tensor, target: Target) -> None:
         """Apply one step's gradient at once."""
@@ -223,7 +223,9 @@ class Learner:
             self.optimizer.step()
 
     def _result(self, outcome: Outcome, lengths: Tensor | None) -> Result:
-        rates = {name: float(rate) for name, rate in outcome.rates.items()}
+        # One transfer for all blocks: a device is not made to wait for each.
+        values = torch.stack(list(outcome.rates.values())).tolist() if outcome.rates else []
+        rates = dict(zip(outcome.rates, values, strict=True))
         return Result(outcome.loss, masked_sum(outcome.logits, lengths), rates)
 
     # -- one time step at a time -----------------------------------------------------------
@@ -319,10 +321,11 @@ class Learner:
                 parameter.grad = state[f"grad.{name}"].to(parameter)
 
 
-def _gather(steps: list[Step]) -> Outcome:
-    """One outcome of many steps: summed loss, stacked logits, mean rates."""
+def _gather(steps: list[Step], valid: Tensor | None = None) -> Outcome:
+    """One outcome of many steps: summed loss, stacked logits, mean rates over valid steps."""
     rates = {
-        name: torch.stack([step.rates[name] for step in steps]).mean() for name in steps[0].rates
+        name: mean_rate(torch.stack([step.rates[name] for step in steps]), valid)
+        for name in steps[0].rates
     }
     loss = torch.stack([step.loss for step in steps]).sum()
     return Outcome(loss, torch.stack([step.logits for step in steps]), rates)

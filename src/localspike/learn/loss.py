@@ -19,7 +19,9 @@ from ..errors import ConfigError, DataError, ShapeError
 class Loss(Protocol):
     """A per-step loss Σ_b w_b ℓ(z_b, y_b); w carries batch mean, class weights and mask."""
 
-    def prepare(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, labels: Tensor, classes: int, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Targets y [..., C] and per-sample weights [...] of labels; refuses impossible ones."""
         ...
 
@@ -66,23 +68,25 @@ class CrossEntropy:
                     f"{name} out of range", got=getattr(self, name), expected="[0, 1]"
                 )
 
-    def prepare(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, labels: Tensor, classes: int, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Smoothed one-hot targets and weights of integer labels."""
         _check_classes(labels, classes)
-        y = F.one_hot(labels.long(), classes).to(torch.get_default_dtype())
+        y = F.one_hot(labels.long(), classes).to(dtype or torch.get_default_dtype())
         weights = torch.full(labels.shape, self.scale, dtype=y.dtype, device=y.device)
         if self.class_weights is not None:
-            weights = weights * self._table(classes).to(y)[labels.long()]
+            weights = weights * self._table(classes, y.dtype).to(y.device)[labels.long()]
         if self.label_smoothing:
             y = y * (1.0 - self.label_smoothing) + self.label_smoothing / classes
         return y, weights
 
-    def _table(self, classes: int) -> Tensor:
+    def _table(self, classes: int, dtype: torch.dtype) -> Tensor:
         if self.class_weights is None or len(self.class_weights) != classes:
             raise ConfigError(
                 "class_weights", got=self.class_weights, expected=f"{classes} numbers"
             )
-        return torch.tensor(self.class_weights)
+        return torch.tensor(self.class_weights, dtype=dtype)
 
     def value(self, z: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """Σ w ((1 − mse) CE + mse · mean (z − y)²)."""
@@ -111,7 +115,9 @@ class SquaredError:
 
     scale: float = 1.0
 
-    def prepare(self, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    def prepare(
+        self, labels: Tensor, classes: int, dtype: torch.dtype | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The values themselves, [..., C]."""
         if not labels.is_floating_point() or labels.shape[-1] != classes:
             raise ShapeError(

@@ -41,7 +41,7 @@ class StreamState:
 
 
 class Step(NamedTuple):
-    """What one step gave: logits [B, C], the step's loss (0-d), spikes per neuron by block."""
+    """What one step gave: logits [B, C], the step's loss (0-d), spikes per neuron and sample [B] by block."""
 
     logits: Tensor
     loss: Tensor
@@ -86,7 +86,7 @@ class Streaming:
         batch, learning = x.shape[0], self._blocks_with_credit()
         for name, block in self.net.blocks.items():
             activity = self._advance(name, block, outputs, state, weights)
-            outputs[name], rates[name] = activity.out, activity.o.mean()
+            outputs[name], rates[name] = activity.out, activity.o.flatten(1).mean(1)
             if name in learning:
                 seen[name] = self._remember(name, block, activity, state)
                 if self.needs in ("output", "target"):

@@ -47,7 +47,8 @@ def make_targets(
     each sample's own end.
     """
     valid = None if lengths is None else _valid(lengths, steps)
-    y, weight = loss.prepare(_without_padding(labels, valid).to(like.device), classes)
+    known = _without_padding(labels, valid).to(like.device)
+    y, weight = loss.prepare(known, classes, like.dtype)
     expected = {(batch,), (steps, batch)}
     if tuple(weight.shape) not in expected:
         raise ShapeError(

@@ -148,11 +148,13 @@ class Network(nn.Module):
         detach_reset: bool = False,
         dtype: torch.dtype | None = None,
         visit: Visit | None = None,
+        valid: Tensor | None = None,
     ) -> Run:
         """The whole forward pass, a layer's sequence at a time, on frames [T, B, ...].
 
         With ``psi`` the spikes are differentiable by autograd: this is the BPTT baseline's
-        forward. ``visit(name, block, activity)`` sees every block's activity.
+        forward. ``visit(name, block, activity)`` sees every block's activity. ``valid`` [T, B]
+        keeps padded steps out of the firing rates.
         """
         state = dict(state) if state else self.init_state(frames.shape[1])
         outputs, rates = {INPUT: frames}, {}
@@ -164,7 +166,7 @@ class Network(nn.Module):
             )
             outputs[name] = activity.out
             self.release(name, outputs)
-            rates[name] = activity.o.detach().mean()
+            rates[name] = mean_rate(activity.o.detach().flatten(2).mean(2), valid)
             if visit is not None:
                 visit(name, block, activity)
         readout, last = self.readout, self.readout_name
@@ -227,6 +229,15 @@ class Network(nn.Module):
             )
         if x.device != weight.device:
             raise ShapeError("frames are on another device", got=x.device, expected=weight.device)
+
+
+def mean_rate(rates: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean of rates [T, B] over the valid steps (all, without a mask).
+
+    >>> mean_rate(torch.tensor([[1.0], [0.0]]), torch.tensor([[True], [False]]))
+    tensor(1.)
+    """
+    return rates.mean() if valid is None else (rates * valid).sum() / valid.sum()
 
 
 def masked_sum(logits: Tensor, lengths: Tensor | None) -> Tensor:
