@@ -14,6 +14,8 @@ from localspike.learn.memory import high_water_mib
 from localspike.nn import Network
 
 WARM_UP = 2
+# One thread: on a machine shared with others, threads that wait for each other measure the others.
+THREADS = 1
 
 
 def build(name: str) -> tuple[Network, torch.Tensor]:
@@ -31,6 +33,7 @@ def spikes(*shape: int) -> torch.Tensor:
 def main() -> None:
     """Time ``steps`` calls of fit and print the figures as JSON."""
     name, rule, schedule, steps = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     net, frames = build(name)
     labels = torch.randint(10, (frames.shape[1],))

@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from measure import THREADS
+
 from localspike.recipes.folder import revision, versions
 
 HERE = Path(__file__).resolve().parent
@@ -115,7 +117,7 @@ def record(rows: list[dict[str, Any]]) -> Path:
         "command": shlex.join(["python", "benchmarks/run.py", *sys.argv[1:]]),
         "when": now.isoformat(timespec="seconds"),
         "revision": revision(),
-        "versions": versions(),
+        "versions": {**versions(), "threads": THREADS},
         "rows": rows,
     }
     path.parent.mkdir(exist_ok=True)

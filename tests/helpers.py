@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 import torch
-from helpers_reference import Layer, Out
 from torch import Tensor
 
+from helpers_reference import Layer, Out
 from localspike import Learner, models, rules
 from localspike.nn import (
     AvgPool,
@@ -53,7 +53,7 @@ RULES: dict[str, Callable[[], Rule]] = {
     "frozen": rules.frozen,
     "bptt": rules.bptt,
 }
-LOCAL = tuple(n for n in RULES if n.startswith("tess")) + ("s_tllr-drtp", "frozen")
+LOCAL = (*(n for n in RULES if n.startswith("tess")), "s_tllr-drtp", "frozen")
 """Rules whose block gradients need nothing of other blocks: layerwise and streaming."""
 ERROR_SENT = tuple(n for n in RULES if n not in LOCAL and n != "bptt")
 """Rules that need the readout's error of the step: streaming only."""
@@ -100,7 +100,9 @@ def residual_net() -> Network:
         "stem": Spiking(Conv2d(2, 4, 3, padding=1, standardised=True), latent=2),
         "left": Spiking(Conv2d(4, 4, 3, padding=1, standardised=True), latent=2),
         "right": Spiking(Conv2d(4, 4, 1, standardised=True), latent=2),
-        "join": Spiking(Conv2d(4, 4, 3, padding=1, standardised=True), tail=(MaxPool(2),), latent=1),
+        "join": Spiking(
+            Conv2d(4, 4, 3, padding=1, standardised=True), tail=(MaxPool(2),), latent=1
+        ),
         "readout": Readout(Linear(16, CLASSES, bias=True), Integrator(0.5)),
     }
     wires = {"right": ("stem",), "join": ("left", "right", "stem")}
@@ -120,7 +122,9 @@ NETS: dict[str, Callable[[], Network]] = {
 }
 
 
-def batch(net: Network, steps: int = STEPS, size: int = BATCH, seed: int = 1) -> tuple[Tensor, Tensor]:
+def batch(
+    net: Network, steps: int = STEPS, size: int = BATCH, seed: int = 1
+) -> tuple[Tensor, Tensor]:
     """Random analog spikes [steps, size, ...] and labels [size], in the network's dtype."""
     g = torch.Generator().manual_seed(seed)
     shape = (steps, size, *net.sample_shape)
@@ -199,7 +203,9 @@ def twin(net: Network) -> tuple[list[Layer], Out]:
     layers = [_twin_layer(net, name, block) for name, block in net.blocks.items()]
     readout = net.readout
     assert readout is not None and net.readout_name is not None
-    params = _leaves(weight=readout.synapse.weight, gain=readout.synapse.gain, bias=readout.synapse.bias)
+    params = _leaves(
+        weight=readout.synapse.weight, gain=readout.synapse.gain, bias=readout.synapse.bias
+    )
     return layers, Out(params, readout.neuron.decay, net.wires[net.readout_name])
 
 
@@ -250,4 +256,3 @@ PARAMETERS = {
 def named(block: str, found: dict[str, Tensor]) -> dict[str, Tensor]:
     """Reference gradients of one layer under the library's parameter names."""
     return {f"{block}.{PARAMETERS[k]}": g for k, g in found.items()}
-

@@ -36,7 +36,7 @@ PSI: dict[str, Psi] = {"triangle": triangle, "fast_sigmoid": sharp, "sigmoid": s
 
 @dataclass
 class Layer:
-    """A spiking layer as plain data; ``params`` are leaves named weight, gain, bias, rec, rec_gain."""
+    """A spiking layer as plain data; ``params`` holds weight, gain, bias, rec and rec_gain."""
 
     name: str
     params: dict[str, Tensor]
@@ -62,7 +62,7 @@ class Out:
 
 @dataclass
 class Trial:
-    """What a forward pass recorded: per layer and step x, u, o, out, previous o; per step logits."""
+    """What a forward pass recorded: x, u, o, v, out and o before per layer, and the logits."""
 
     x: dict[str, list[Tensor]] = field(default_factory=dict)
     u: dict[str, list[Tensor]] = field(default_factory=dict)
@@ -137,7 +137,11 @@ def simulate(
     for table in (trial.x, trial.u, trial.o, trial.v, trial.out, trial.before):
         table.update({layer.name: [] for layer in layers})
     weights = {layer.name: effective(layer.params) for layer in layers}
-    loops = {layer.name: effective(layer.params, "rec", "rec_gain") for layer in layers if "rec" in layer.params}
+    loops = {
+        layer.name: effective(layer.params, "rec", "rec_gain")
+        for layer in layers
+        if "rec" in layer.params
+    }
     y: Tensor | float = 0.0
     for frame in frames:
         outs = {"input": frame}
@@ -167,7 +171,11 @@ def simulate(
             x = sum(outs[s] for s in readout.sources).flatten(1)
             trial.x.setdefault("readout", []).append(x)
             current = x @ effective(readout.params).t()
-            y = readout.leak * (keep(y) if isinstance(y, Tensor) else y) + current + _bias(readout, current)
+            y = (
+                readout.leak * (keep(y) if isinstance(y, Tensor) else y)
+                + current
+                + _bias(readout, current)
+            )
             trial.logits.append(y)
     return trial
 
@@ -196,8 +204,8 @@ def two_trace(
     bias_decay: float | None = None,
     before: Sequence[Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """G = Σ_t α_pre (mΨ)[t] ⊗ Σ_{s≤t} λ_pre^(t−s) x[s] + α_post m[t] Σ_{s<t} λ_post^(t−1−s) Ψ[s] ⊗ x[t],
-    each ⊗ by autograd; then on to weight and gain. The bias has Σ mΨ (or its own trace)."""
+    """G = Σ_t α_pre (mΨ)[t] ⊗ Σ_{s≤t} λ_pre^(t−s) x[s]
+    + α_post m[t] Σ_{s<t} λ_post^(t−1−s) Ψ[s] ⊗ x[t], each ⊗ by autograd; then on to weight and gain. The bias has Σ mΨ (or its own trace)."""
     params = layer.params
     steps = len(m)
 
@@ -218,14 +226,12 @@ def two_trace(
         return total
 
     leaves: dict[str, Tensor] = {k: p for k, p in params.items()}
-    total = contraction(
-        lambda q: apply_synapse(layer, effective(params), q), [p.detach() for p in x]
-    )
+    weight = effective(params)
+    total = contraction(lambda q: apply_synapse(layer, weight, q), [p.detach() for p in x])
     if "rec" in params:
         assert before is not None
-        total = total + contraction(
-            lambda q: q @ effective(params, "rec", "rec_gain").t(), [p.detach() for p in before]
-        )
+        loop = effective(params, "rec", "rec_gain")
+        total = total + contraction(lambda q: q @ loop.t(), [p.detach() for p in before])
     if "bias" in params:
         for t in range(steps):
             past = 1.0 if bias_decay is None else sum(bias_decay ** (t - s) for s in range(t + 1))
@@ -264,7 +270,11 @@ def class_basis_signal(
         leaf = out.detach().clone().requires_grad_(True)
         a = leaf
         if pool:
-            a = F.adaptive_avg_pool2d(leaf, pool) if leaf.ndim == 4 else F.adaptive_avg_pool1d(leaf, pool)
+            a = (
+                F.adaptive_avg_pool2d(leaf, pool)
+                if leaf.ndim == 4
+                else F.adaptive_avg_pool1d(leaf, pool)
+            )
         a = a.flatten(1)
         if latent_decay and past is not None:
             a = a + latent_decay * past
@@ -287,10 +297,16 @@ def class_basis_signal(
     return found
 
 
-def through_tail(o: Sequence[Tensor], tail: Sequence[tuple[str, int]], m: Sequence[Tensor]) -> list[Tensor]:
+def through_tail(
+    o: Sequence[Tensor], tail: Sequence[tuple[str, int]], m: Sequence[Tensor]
+) -> list[Tensor]:
     """Carry m at the block's output to its spikes, by autograd of the tail."""
     carried = []
     for spikes, signal in zip(o, m, strict=True):
         leaf = spikes.detach().clone().requires_grad_(True)
-        carried.append(torch.autograd.grad(apply_tail(leaf, tail), leaf, signal.reshape(apply_tail(leaf, tail).shape))[0])
+        carried.append(
+            torch.autograd.grad(
+                apply_tail(leaf, tail), leaf, signal.reshape(apply_tail(leaf, tail).shape)
+            )[0]
+        )
     return carried

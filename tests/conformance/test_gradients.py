@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import LOCAL, NETS, RULES, TRACED, assert_same, batch, close, gradient, grads, hidden
-from helpers import legal, make, norm
 
+from helpers import (
+    LOCAL,
+    NETS,
+    RULES,
+    TRACED,
+    assert_same,
+    batch,
+    close,
+    gradient,
+    grads,
+    hidden,
+    legal,
+    make,
+    norm,
+)
 from localspike import CrossEntropy, Learner, SquaredError
 from localspike.learn.schedule import obstacles
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import NETS, RULES, assert_same, batch, close, gradient, legal, make
 from torch import Tensor
 
+from helpers import NETS, RULES, assert_same, batch, close, gradient, legal, make
 from localspike import CrossEntropy, FiringRate, Learner, SquaredError
 
 LENGTHS = torch.tensor([12, 7, 4])

@@ -1,12 +1,12 @@
-"""What a local rule may not see: layers above, later steps, anything an autograd graph would keep."""
+"""What a local rule may not see: layers above, later steps, what a graph would keep."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from helpers import ERROR_SENT, LOCAL, NETS, RULES, TRACED, batch, gradient, legal, make
 from torch import Tensor
 
+from helpers import ERROR_SENT, LOCAL, NETS, RULES, TRACED, batch, gradient, legal, make
 from localspike import Learner, SquaredError
 from localspike.nn import Linear, Network, Readout
 
@@ -81,10 +81,14 @@ def test_the_future_does_not_reach_a_streamed_gradient(rule: str, net: str) -> N
     """A gradient active on step 5 alone is bit-equal whatever comes after."""
     made = make(net)
     frames, labels = batch(made)
-    before, _ = gradient(made, RULES[rule](), frames, labels, schedule="streaming", active_steps=[5])
+    before, _ = gradient(
+        made, RULES[rule](), frames, labels, schedule="streaming", active_steps=[5]
+    )
     changed = frames.clone()
     changed[6:] = torch.rand_like(changed[6:])
-    after, _ = gradient(made, RULES[rule](), changed, labels, schedule="streaming", active_steps=[5])
+    after, _ = gradient(
+        made, RULES[rule](), changed, labels, schedule="streaming", active_steps=[5]
+    )
     assert all(torch.equal(before[k], after[k]) for k in before)
     changed[3] = torch.rand_like(changed[3])
     past, _ = gradient(made, RULES[rule](), changed, labels, schedule="streaming", active_steps=[5])
@@ -114,6 +118,9 @@ def test_no_graph_survives(rule: str, net: str) -> None:
     made = make(net)
     for schedule in legal(rule):
         _, result = gradient(made, RULES[rule](), *batch(made), schedule=schedule)
+        Learner(made, RULES[rule](), schedule=schedule).gradient(*batch(made))  # added to the first
+        for p in made.parameters():
+            assert p.grad is None or (p.grad.grad_fn is None and not p.grad.requires_grad)
         assert result.loss.grad_fn is None
         assert not result.loss.requires_grad
         assert result.logits.grad_fn is None

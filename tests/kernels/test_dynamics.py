@@ -22,10 +22,16 @@ def rand(*shape: int) -> Tensor:
 @pytest.mark.parametrize("decay", DECAYS)
 def test_traces_are_their_sums(decay: float) -> None:
     x = rand(13, 2, 3)
-    q, h, c = trace.trace_forward(x, decay), trace.trace_exclusive(x, decay), trace.trace_reverse(x, decay)
+    q, h, c = (
+        trace.trace_forward(x, decay),
+        trace.trace_exclusive(x, decay),
+        trace.trace_reverse(x, decay),
+    )
     for t in range(13):
         assert torch.allclose(q[t], sum(decay ** (t - s) * x[s] for s in range(t + 1)), atol=1e-13)
-        past = sum((decay ** (t - 1 - s) * x[s] for s in range(t)), torch.zeros(2, 3, dtype=torch.float64))
+        past = sum(
+            (decay ** (t - 1 - s) * x[s] for s in range(t)), torch.zeros(2, 3, dtype=torch.float64)
+        )
         assert torch.allclose(h[t], past, atol=1e-13)
         future = sum(decay ** (s - t) * x[s] for s in range(t, 13))
         assert torch.allclose(c[t], future, atol=1e-13)
@@ -73,16 +79,29 @@ def test_traces_accept_expanded_inputs() -> None:
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_lif_scan_is_an_explicit_loop(reset: str, recurrent: bool) -> None:
     gamma, theta, amount = 0.8, 0.6, 0.9
-    currents, v, o, w = rand(15, 2, 4), rand(2, 4), torch.zeros(2, 4, dtype=torch.float64), rand(4, 4)
+    currents, v, o, w = (
+        rand(15, 2, 4),
+        rand(2, 4),
+        torch.zeros(2, 4, dtype=torch.float64),
+        rand(4, 4),
+    )
     us, os, last = neuron.lif_scan(
-        currents, v, decay=gamma, threshold=theta, spike=surrogate.heaviside, reset=reset,
-        reset_by=amount, feedback=(lambda s: s @ w.T) if recurrent else None,
+        currents,
+        v,
+        decay=gamma,
+        threshold=theta,
+        spike=surrogate.heaviside,
+        reset=reset,
+        reset_by=amount,
+        feedback=(lambda s: s @ w.T) if recurrent else None,
         o_prev=o if recurrent else None,
     )
     for t in range(15):
         u = gamma * v + currents[t] + (o @ w.T if recurrent else 0)
         o = (u > theta).double()
-        v = {"soft": u - amount * o, "hard": torch.where(o > 0, torch.zeros_like(u), u), "none": u}[reset]
+        v = {"soft": u - amount * o, "hard": torch.where(o > 0, torch.zeros_like(u), u), "none": u}[
+            reset
+        ]
         assert torch.allclose(us[t], u, atol=1e-12)
         assert torch.equal(os[t], o)
     assert torch.allclose(last, v, atol=1e-12)
@@ -96,8 +115,13 @@ def test_reset_gradient_can_be_cut() -> None:
     for detach, through in ((True, 1.0), (False, 1.0 - 0.5 * 0.27)):
         current = torch.tensor([0.7], dtype=torch.float64, requires_grad=True)
         _, _, v = neuron.lif_step(
-            current, torch.zeros(1, dtype=torch.float64), decay=0.5, threshold=0.6, spike=spike,
-            reset_by=0.5, detach_reset=detach,
+            current,
+            torch.zeros(1, dtype=torch.float64),
+            decay=0.5,
+            threshold=0.6,
+            spike=spike,
+            reset_by=0.5,
+            detach_reset=detach,
         )
         v.backward()
         assert float(current.grad) == pytest.approx(through)

@@ -70,7 +70,8 @@ def test_avg_pool(h: int, w: int, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("h", "w", "size"), [(6, 6, 1), (6, 6, 2), (5, 7, 3), (7, 4, 2), (3, 3, 5), (4, 4, 4), (2, 5, 4), (1, 1, 2)]
+    ("h", "w", "size"),
+    [(6, 6, 1), (6, 6, 2), (5, 7, 3), (7, 4, 2), (3, 3, 5), (4, 4, 4), (2, 5, 4), (1, 1, 2)],
 )
 def test_adaptive_pool_of_maps(h: int, w: int, size: int) -> None:
     x = rand(2, 3, h, w)
@@ -179,7 +180,9 @@ GEOMETRIES = [
 
 
 @pytest.mark.parametrize(("geometry", "k", "c", "o", "sides"), GEOMETRIES)
-def test_convolution(geometry: ConvGeometry, k: int, c: int, o: int, sides: tuple[int, int]) -> None:
+def test_convolution(
+    geometry: ConvGeometry, k: int, c: int, o: int, sides: tuple[int, int]
+) -> None:
     x = rand(2, c, *sides).requires_grad_(True)
     w = rand(o, c // geometry.groups, k, k).requires_grad_(True)
     b = rand(o)
@@ -214,7 +217,10 @@ def test_bf16_products_come_back_in_float32(call: str) -> None:
     if call == "linear":
         x, w, post = torch.randn(4, 6), torch.randn(3, 6), torch.randn(4, 3)
         pairs = [
-            (synapse.linear_forward(x, w, torch.ones(3), half), synapse.linear_forward(x, w, torch.ones(3))),
+            (
+                synapse.linear_forward(x, w, torch.ones(3), half),
+                synapse.linear_forward(x, w, torch.ones(3)),
+            ),
             (synapse.linear_contract(post, x, half), synapse.linear_contract(post, x)),
             (synapse.linear_pullback(post, w, half), synapse.linear_pullback(post, w)),
         ]
@@ -222,9 +228,18 @@ def test_bf16_products_come_back_in_float32(call: str) -> None:
         g = ConvGeometry(1, 1, 1)
         x, w, post = torch.randn(2, 3, 5, 5), torch.randn(4, 3, 3, 3), torch.randn(2, 4, 5, 5)
         pairs = [
-            (synapse.conv_forward(x, w, torch.ones(4), g, half), synapse.conv_forward(x, w, torch.ones(4), g)),
-            (synapse.conv_contract(post, x, w.shape, g, half), synapse.conv_contract(post, x, w.shape, g)),
-            (synapse.conv_pullback(post, w, x.shape, g, half), synapse.conv_pullback(post, w, x.shape, g)),
+            (
+                synapse.conv_forward(x, w, torch.ones(4), g, half),
+                synapse.conv_forward(x, w, torch.ones(4), g),
+            ),
+            (
+                synapse.conv_contract(post, x, w.shape, g, half),
+                synapse.conv_contract(post, x, w.shape, g),
+            ),
+            (
+                synapse.conv_pullback(post, w, x.shape, g, half),
+                synapse.conv_pullback(post, w, x.shape, g),
+            ),
         ]
     for low, full in pairs:
         assert low.dtype == torch.float32

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import NETS, RULES, TRACED, assert_same, batch, close, gradient, grads, legal, make, norm
 from torch import Tensor
 
+from helpers import (
+    NETS,
+    RULES,
+    TRACED,
+    assert_same,
+    batch,
+    close,
+    gradient,
+    grads,
+    legal,
+    make,
+    norm,
+)
 from localspike import CrossEntropy, FiringRate, Learner, SquaredError
 from localspike.nn import Network
 
@@ -32,7 +44,9 @@ def total(seen: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def test_step_updates_with_no_step_size_add_up_to_the_sequence(rule: str, net: str) -> None:
     made = make(net)
     frames, labels = batch(made)
-    whole, _ = gradient(made, RULES[rule](), frames, labels, train=True, seed=4, schedule="streaming")
+    whole, _ = gradient(
+        made, RULES[rule](), frames, labels, train=True, seed=4, schedule="streaming"
+    )
     recorder = Recorder(made, 0.0)
     learner = Learner(made, RULES[rule](), recorder, update="step", seed=4)
     assert learner.schedule == "streaming"
@@ -47,7 +61,9 @@ def test_a_sequence_of_one_step_is_a_step(rule: str) -> None:
     for update in ("step", "sequence"):
         made = make("recurrent")
         frames, labels = batch(made, steps=1)
-        learner = Learner(made, RULES[rule](), torch.optim.Adam(made.parameters(), 0.1), update=update)
+        learner = Learner(
+            made, RULES[rule](), torch.optim.Adam(made.parameters(), 0.1), update=update
+        )
         learner.fit(frames, labels)
         ends.append({k: p.detach() for k, p in made.named_parameters()})
     assert_same(*ends, 1e-12)
@@ -140,7 +156,10 @@ def test_firing_rate_regulariser_moves_the_rate(rule: str, direction: float) -> 
     frames, labels = batch(made)
     silent = CrossEntropy(scale=0.0)
     learner = Learner(
-        made, RULES[rule](), torch.optim.SGD(made.parameters(), 0.05), loss=silent,
+        made,
+        RULES[rule](),
+        torch.optim.SGD(made.parameters(), 0.05),
+        loss=silent,
         firing_rate=FiringRate(direction, 40.0),
     )
     before = learner.evaluate(frames, labels).rates
@@ -167,7 +186,12 @@ def test_firing_rate_gradient_is_autograd(net: str) -> None:
             penalty = penalty + 2.5 / (2 * len(labels)) * ((o.flatten(1).mean(1) - 0.1) ** 2).sum()
     penalty.backward()
     found, _ = gradient(
-        made, RULES["bptt"](), frames, labels, loss=CrossEntropy(scale=0.0), firing_rate=FiringRate(0.1, 2.5)
+        made,
+        RULES["bptt"](),
+        frames,
+        labels,
+        loss=CrossEntropy(scale=0.0),
+        firing_rate=FiringRate(0.1, 2.5),
     )
     for layer in layers:
         want = named(layer.name, {k: p.grad for k, p in layer.params.items()})
@@ -180,7 +204,10 @@ def test_firing_rate_term_is_the_same_signal_under_local_rules() -> None:
     from localspike.nn import LIF, Linear, Readout, Spiking
 
     made = Network(
-        {"a": Spiking(Linear(14, 12, standardised=True), LIF(0.8)), "readout": Readout(Linear(12, 5))},
+        {
+            "a": Spiking(Linear(14, 12, standardised=True), LIF(0.8)),
+            "readout": Readout(Linear(12, 5)),
+        },
         (14,),
     ).double()
     frames, labels = batch(made)
@@ -228,7 +255,9 @@ def test_losses_are_written_out(name: str, per_step: bool) -> None:
     value.backward()
     for rule in ("tess", "s_tllr-dfa", "bptt"):
         for schedule in legal(rule):
-            found, result = gradient(made, RULES[rule](), frames, labels, schedule=schedule, loss=loss)
+            found, result = gradient(
+                made, RULES[rule](), frames, labels, schedule=schedule, loss=loss
+            )
             assert close(result.loss, value.detach(), 1e-12)
             assert close(found["readout.synapse.weight"], w.grad, 1e-12)
 
@@ -255,7 +284,9 @@ def test_labels_per_step_that_repeat_are_labels_per_sequence(rule: str) -> None:
     frames, labels = batch(made)
     for schedule in legal(rule):
         a, _ = gradient(made, RULES[rule](), frames, labels, schedule=schedule)
-        b, _ = gradient(made, RULES[rule](), frames, labels.expand(len(frames), 3), schedule=schedule)
+        b, _ = gradient(
+            made, RULES[rule](), frames, labels.expand(len(frames), 3), schedule=schedule
+        )
         assert_same(a, b, 0.0)
 
 
@@ -281,12 +312,18 @@ def test_bf16_products_keep_float32_gradients_close(rule: str, net: str) -> None
     frames, labels = batch(made)
     full, _ = gradient(made, RULES[rule](), frames, labels)
     for schedule in legal(rule):
-        low, result = gradient(made, RULES[rule](), frames, labels, precision="bf16", schedule=schedule)
+        low, result = gradient(
+            made, RULES[rule](), frames, labels, precision="bf16", schedule=schedule
+        )
         assert all(g.dtype == torch.float32 for g in low.values())
         assert result.logits.dtype == torch.float32
         for k in low:
-            angle = torch.nn.functional.cosine_similarity(low[k].flatten(), full[k].flatten(), dim=0)
-            assert float(full[k].norm()) == 0.0 or float(angle) > (0.6 if net == "recurrent" else 0.8), k
+            angle = torch.nn.functional.cosine_similarity(
+                low[k].flatten(), full[k].flatten(), dim=0
+            )
+            assert float(full[k].norm()) == 0.0 or float(angle) > (
+                0.6 if net == "recurrent" else 0.8
+            ), k
 
 
 def test_learner_without_optimizer_leaves_gradients() -> None:
@@ -311,7 +348,9 @@ def test_training_twice_from_one_seed_is_bitwise_the_same(rule: str) -> None:
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
 
 
-@pytest.mark.parametrize("rule", ["tess", "tess-latent", "s_tllr-bp", "s_tllr-drtp", "ottt", "sltt", "bptt"])
+@pytest.mark.parametrize(
+    "rule", ["tess", "tess-latent", "s_tllr-bp", "s_tllr-drtp", "ottt", "sltt", "bptt"]
+)
 def test_learning_learns(rule: str) -> None:
     """Five fixed patterns are told apart: a sign error in any rule cannot pass."""
     torch.manual_seed(0)

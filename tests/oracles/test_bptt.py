@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import CLASSES, LOCAL, assert_same, batch, gradient, make, named, twin
-from helpers_reference import PSI, cross_entropy, simulate
 from torch import Tensor
 
+from helpers import CLASSES, LOCAL, assert_same, batch, gradient, make, named, twin
+from helpers_reference import PSI, cross_entropy, simulate
 from localspike import Learner, SquaredError, rules
 from localspike.nn import LIF, Integrator, Linear, Network, Readout, Spiking
 from localspike.nn.init import calibrate
 from localspike.rules import Rule, SigmoidDerivative, ThroughTime
 
 
-def through_autograd(net: Network, frames: Tensor, labels: Tensor, psi: str, **how: bool) -> tuple[dict[str, Tensor], Tensor]:
+def through_autograd(
+    net: Network, frames: Tensor, labels: Tensor, psi: str, **how: bool
+) -> tuple[dict[str, Tensor], Tensor]:
     layers, readout = twin(net)
     trial = simulate(layers, readout, frames, PSI[psi], **how)
     loss = cross_entropy(trial.logits, labels)
@@ -29,9 +31,7 @@ def one_layer(bias: bool, leak: float, standardised: bool = True) -> Network:
     torch.manual_seed(4)
     net = Network(
         {
-            "hidden": Spiking(
-                Linear(12, 11, bias=bias, standardised=standardised), LIF(0.8, 0.6)
-            ),
+            "hidden": Spiking(Linear(12, 11, bias=bias, standardised=standardised), LIF(0.8, 0.6)),
             "readout": Readout(Linear(11, CLASSES, bias=bias), Integrator(leak)),
         },
         (12,),
@@ -49,9 +49,7 @@ def one_layer(bias: bool, leak: float, standardised: bool = True) -> Network:
 def test_bptt_schedule_is_plain_autograd(net: str, psi: str, detach: bool) -> None:
     made = make(net)
     frames, labels = batch(made)
-    want, loss = through_autograd(
-        made, frames, labels, psi, through_time=True, detach_reset=detach
-    )
+    want, loss = through_autograd(made, frames, labels, psi, through_time=True, detach_reset=detach)
     found, result = gradient(made, rules.bptt(detach, psi), frames, labels)
     assert_same(found, want, 1e-11)
     assert abs(float(loss - result.loss)) < 1e-11
@@ -61,7 +59,9 @@ def test_bptt_schedule_is_plain_autograd(net: str, psi: str, detach: bool) -> No
 @pytest.mark.parametrize("leak", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("standardised", [False, True])
-def test_default_ottt_is_bptt_for_one_layer(psi: str, leak: float, bias: bool, standardised: bool) -> None:
+def test_default_ottt_is_bptt_for_one_layer(
+    psi: str, leak: float, bias: bool, standardised: bool
+) -> None:
     net = one_layer(bias, leak, standardised)
     frames, labels = batch(net, steps=15, size=4)
     if leak:  # a leaky readout carries credit through time; only its own weights are exact
@@ -84,7 +84,9 @@ def test_ottt_with_the_wrong_decay_is_not_bptt() -> None:
     frames, labels = batch(net, steps=15)
     found, _ = gradient(net, rules.ottt(0.5), frames, labels)
     exact, _ = gradient(net, rules.bptt(surrogate="sigmoid"), frames, labels)
-    assert float((found["hidden.synapse.weight"] - exact["hidden.synapse.weight"]).abs().max()) > 1e-2
+    assert (
+        float((found["hidden.synapse.weight"] - exact["hidden.synapse.weight"]).abs().max()) > 1e-2
+    )
 
 
 @pytest.mark.parametrize("net", ["linear", "conv", "residual"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers_reference import basis, class_basis_signal
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from helpers_reference import basis, class_basis_signal
 from localspike import rules
 from localspike.errors import ConfigError
 from localspike.learn.loss import CrossEntropy, SquaredError
@@ -35,13 +35,17 @@ def spikes(*shape: int) -> Tensor:
 @pytest.mark.parametrize("pool", [None, 0, 1, 2, 4])
 @pytest.mark.parametrize("scale", ["mean", "sqrt", "l2", "l2_full", 1.0, 0.05])
 @pytest.mark.parametrize("decay", [0.0, 0.7])
-def test_class_basis_is_autograd_of_its_loss(where: str, pool: int | None, scale, decay: float) -> None:
+def test_class_basis_is_autograd_of_its_loss(
+    where: str, pool: int | None, scale, decay: float
+) -> None:
     shape, classes = SHAPES[where], 7
     outs = spikes(6, 4, *shape)
     outs[:, 1] = 0.0  # a sample that never fires
     labels = torch.tensor([0, 3, 6, 2])
     latent = None if where == "vector" else 2
-    bound = ClassBasis(scale=scale, pool=pool, latent_decay=decay).bind(BlockInfo(0, shape, latent, classes), LIKE)
+    bound = ClassBasis(scale=scale, pool=pool, latent_decay=decay).bind(
+        BlockInfo(0, shape, latent, classes), LIKE
+    )
     side = pool if pool is not None else latent
     n = outs[0, 0].numel() if not side else (side if where == "vector" else shape[0] * side * side)
     want = class_basis_signal(
@@ -113,7 +117,10 @@ def test_latent_pooling_is_adjoint(channels: int, h: int, w: int, k: int) -> Non
 
 
 def test_projections_are_their_formulas() -> None:
-    matrix, error = torch.randn(4, 30, dtype=torch.float64), torch.randn(6, 3, 4, dtype=torch.float64)
+    matrix, error = (
+        torch.randn(4, 30, dtype=torch.float64),
+        torch.randn(6, 3, 4, dtype=torch.float64),
+    )
     outs, labels = spikes(6, 3, 5, 6), torch.tensor([2, 0, 3])
     outs = outs.view(6, 3, 5, 6)
     known = know(outs, labels, 4, error)
@@ -150,7 +157,10 @@ def test_projection_matrices_are_fixed_fresh_and_in_range() -> None:
     ("build", "text"),
     [
         (lambda: rules.tess(scale="max"), r"unknown logit scale: got max; expected 'mean', 'sqrt'"),
-        (lambda: rules.tess(latent_decay=1.0), r"latent_decay out of range: got 1.0; expected a decay"),
+        (
+            lambda: rules.tess(latent_decay=1.0),
+            r"latent_decay out of range: got 1.0; expected a decay",
+        ),
         (lambda: rules.tess(latent_decay=-0.1), r"latent_decay out of range: got -0.1"),
         (lambda: Projection("fa"), r"unknown projection: got fa; expected 'dfa', 'sdfa' or 'drtp'"),
         (lambda: rules.s_tllr("fa"), r"unknown projection: got fa"),

@@ -5,6 +5,7 @@ The small runs are 40 samples in batches of 8: five steps an epoch, two epochs.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -194,3 +195,15 @@ def test_nothing_to_resume_is_said(
     with pytest.raises(ConfigError, match=r"nothing to resume in"):
         quietly(small(), tmp_path / "none", resume=True)
     assert not (tmp_path / "none").exists()
+
+
+def test_resuming_with_other_versions_is_said(
+    small: Small, quietly: Callable[..., object], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    quietly(small(), tmp_path)
+    (tmp_path / "result.json").unlink()
+    stored = read_json(tmp_path / "versions.json")
+    (tmp_path / "versions.json").write_text(json.dumps({**stored, "torch": "1.0"}))
+    quietly(small(), tmp_path, resume=True, say=said.append)
+    assert said[0].startswith("Started elsewhere, the end may differ in rounding: torch 1.0 -> ")

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,20 @@ def test_a_run_folder_is_complete(small: Small, tmp_path: Path) -> None:
     assert stored["test_accuracy"] == result.test_accuracy
     assert sum(map(sum, stored["confusion"])) == stored["test_samples"] == 10
     assert [line.split(":")[0] for line in said] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_without_optional_packages_a_run_says_what_to_install(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("matplotlib", "matplotlib.figure", "tensorboardX"):
+        monkeypatch.setitem(sys.modules, name, None)
+    said: list[str] = []
+    train(small("epochs=1"), tmp_path / "run", say=said.append, bar=False)
+    assert "Figures are skipped: drawing figures needs the package 'matplotlib'" in said[-1]
+    assert "pip install 'localspike[plot]'" in said[-1]
+    assert not (tmp_path / "run" / "figures").exists()
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert (tmp_path / "run" / "result.json").exists()
 
 
 def test_metrics_hold_what_they_should(

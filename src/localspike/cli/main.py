@@ -11,7 +11,7 @@ import tyro
 
 from ..errors import LocalspikeError
 from .checking import Demo, Verify
-from .output import whisper
+from .output import INTERRUPTED, PIPE_CLOSED, REFUSED, whisper
 from .parsing import parse
 from .showing import Info, List
 from .training import Train
@@ -27,7 +27,6 @@ Command = (
     | Annotated[Info, tyro.conf.subcommand("info")]
 )
 DESCRIPTION = "Train spiking neural networks with rules that are local in time and space."
-REFUSED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+REFUSED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+
 
 def speaker(as_json: bool) -> Callable[[str], None]:
     """Where progress lines go: standard output, or standard error if that must stay pure JSON."""

@@ -10,10 +10,9 @@ from typing import Annotated
 import tyro
 
 from ..config import RunConfig, override
-from ..learn.interrupt import Interrupted
 from ..recipes import Result, recipe, train
 from .arguments import DataRoot, Device, Json
-from .output import percent, print_json, say, speaker, whisper
+from .output import INTERRUPTED, percent, print_json, say, speaker, whisper
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,11 @@ class Train:
                 say=speaker(self.json),
                 bar=not self.json,
             )
-        except Interrupted as stopped:
-            whisper(f"localspike: {stopped}. Resume with: {self._resume_command(folder)}")
-            return 130
+        except KeyboardInterrupt as stopped:
+            # Interrupted while training, which saves; or later, when the last checkpoint holds all.
+            what = str(stopped) or "interrupted"
+            whisper(f"localspike: {what}. Resume with: {self._resume_command(folder)}")
+            return INTERRUPTED
         if self.json:
             print_json(asdict(result))
         else:

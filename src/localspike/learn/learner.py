@@ -283,6 +283,8 @@ class Learner:
 
     def _stream_state(self, x: Tensor, state: StreamState | None) -> StreamState:
         self.net.check_step(x)
+        if len(x) == 0:
+            raise ShapeError("an empty batch: no sample", got=list(x.shape), expected="B >= 1")
         if not bool(torch.isfinite(x).all()):
             raise DataError("a frame holds a non-finite value", expected="finite numbers")
         if state is None:
@@ -318,7 +320,7 @@ class Learner:
         self.net.zero_grad(set_to_none=True)
         for name, parameter in self.net.named_parameters():
             if f"grad.{name}" in state:
-                parameter.grad = state[f"grad.{name}"].to(parameter)
+                parameter.grad = state[f"grad.{name}"].to(parameter, copy=True)
 
 
 def _gather(steps: list[Step], valid: Tensor | None = None) -> Outcome:

@@ -37,6 +37,16 @@ def calibrate(net: Network, frames: Tensor, rate: float = 0.15) -> dict[str, flo
     if not RATE_BAND[0] <= rate <= RATE_BAND[1]:
         raise ConfigError("calibration rate outside the band", got=rate, expected=RATE_BAND)
     net.check(frames)
+    before = [p.clone() for p in net.parameters()]
+    try:
+        return _calibrate(net, frames, rate)
+    except ConfigError:  # a refused calibration leaves the network as it was
+        for parameter, value in zip(net.parameters(), before, strict=True):
+            parameter.copy_(value)
+        raise
+
+
+def _calibrate(net: Network, frames: Tensor, rate: float) -> dict[str, float]:
     state, outputs, rates = net.init_state(frames.shape[1]), {INPUT: frames}, {}
     for name, block in net.blocks.items():
         x = net.gather(name, outputs)

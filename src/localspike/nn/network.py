@@ -250,6 +250,8 @@ def masked_sum(logits: Tensor, lengths: Tensor | None) -> Tensor:
 
 def _complete(names: list[str], wires: dict[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Fill in the chain's wires and refuse sources that do not come before their reader."""
+    if INPUT in names:
+        raise ConfigError(f"a block may not be named {INPUT!r}", fix="That is the network's input")
     unknown = sorted(set(wires) - set(names))
     if unknown:
         raise ConfigError("wires name unknown blocks", got=unknown, expected=names)

@@ -38,7 +38,7 @@ class LIF:
     def __post_init__(self) -> None:
         if not 0.0 <= self.decay <= 1.0:
             raise ConfigError("LIF decay out of range", got=self.decay, expected="γ in [0, 1]")
-        if self.threshold <= 0:
+        if not self.threshold > 0:
             raise ConfigError("LIF threshold", got=self.threshold, expected="θ > 0")
         if self.reset not in ("soft", "hard", "none"):
             raise ConfigError("LIF reset", got=self.reset, expected="'soft', 'hard' or 'none'")

@@ -18,7 +18,7 @@ def learning_curves(epochs: Sequence[Mapping[str, Any]], title: str = "") -> Any
     x = [line["epoch"] for line in epochs]
     with canvas(7.2, 3.0) as figure:
         left, right = figure.subplots(1, 2)
-        _panel(left, x, epochs, "loss", "loss (nats per sample)", 1.0)
+        _panel(left, x, epochs, "loss", "loss (nats per sample, all steps)", 1.0)
         _panel(right, x, epochs, "accuracy", "accuracy (%)", 100.0)
         best = max(line["val_accuracy"] for line in epochs)
         right.set_title(f"best validation accuracy {100 * best:.1f} %", weight="normal")

@@ -55,7 +55,7 @@ def canvas(width: float, height: float) -> Iterator[Any]:
 def shades(n: int) -> list[Any]:
     """``n`` colours from dark to light for things that have an order, such as blocks by depth."""
     colours = require("matplotlib", "drawing figures").colormaps["viridis"]
-    return [colours(0.85 * i / max(n - 1, 1)) for i in range(n)]
+    return [colours(0.72 * i / max(n - 1, 1)) for i in range(n)]
 
 
 def whole_numbers(axis: Any) -> None:

@@ -30,7 +30,7 @@ def draw(
     """
     name = folder.name
     epochs = [line for line in read_journal(folder) if line["kind"] == "epoch"]
-    title = f"Test split of {test.name}: {100 * accuracy:.1f} % of {len(test)} right"
+    title = f"Test split of {test.name}: {100 * accuracy:.1f} % of {len(test)} correct"
     drawn = {
         "learning_curves": plot.learning_curves(epochs, name),
         "firing_rates": plot.rates_figure(*firing_rates(folder)),

@@ -68,13 +68,13 @@ def _refuse_another(folder: Path, config: RunConfig) -> None:
 
 
 def create(folder: Path, config: RunConfig) -> None:
-    """Make the folder and write config, versions, revision and command; the config comes last."""
+    """Make the folder and write config, versions, revision and command."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", to_json(config))
     write_json(folder / "versions.json", versions())
     write_atomically(folder / "revision", (revision() + "\n").encode())
     write_atomically(folder / "command", (shlex.join(sys.argv) + "\n").encode())
-    write_json(folder / "config.json", to_json(config))
 
 
 def write_json(path: Path, tree: Any) -> None:
@@ -123,6 +123,17 @@ def versions() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "accelerators": accelerators(),
     }
+
+
+def changed_versions(folder: Path) -> list[str]:
+    """What differs between the versions a run was started with and those at hand."""
+    path, now = folder / "versions.json", versions()
+    then = read_json(path) if path.exists() else now
+    return [
+        f"{key} {then.get(key)} -> {now.get(key)}"
+        for key in sorted(then.keys() | now.keys())
+        if then.get(key) != now.get(key)
+    ]
 
 
 def _version(name: str) -> str | None:

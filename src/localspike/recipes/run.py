@@ -16,7 +16,7 @@ from ..learn.memory import high_water_mib
 from ..learn.metrics import read_journal
 from ..learn.trainer import Plan, Trainer
 from .figures import draw
-from .folder import create, prepare, read_json, write_json
+from .folder import changed_versions, create, prepare, read_json, write_json
 
 Say = Callable[[str], None]
 
@@ -122,6 +122,8 @@ def take_up(trainer: Trainer, say: Say) -> None:
             f"checkpoint {checkpoint.name} was written by other settings",
             fix="Restore the run's config.json or choose another folder with --out",
         )
+    if changed := changed_versions(trainer.folder):
+        say(f"Started elsewhere, the end may differ in rounding: {', '.join(changed)}.")
     trainer.restore(checkpoint)
     trainer.store.set_aside_after(checkpoint.name)
     say(f"Resuming {trainer.folder} at step {trainer.position.step} from {checkpoint.name}.")

@@ -123,7 +123,8 @@ class TwoTrace:
             }
             terms = self._traced(eligible, state.post, pre, afferents)
         post = None if state.post is None else trace.trace_step(state.post, psi, self.post_decay)
-        return Factors(terms, eligible, bias), TraceState(pre, post, bias)
+        bias_post = eligible if self.trace_bias else psi
+        return Factors(terms, bias_post, bias), TraceState(pre, post, bias)
 
     def _untraced(self, eligible: Tensor, h: Tensor | None, x: Afferents) -> tuple[Term, ...]:
         """λ_pre = 0: both terms share the pre factor x, so they are one term."""
@@ -143,7 +144,7 @@ class TwoTrace:
         """
         a = m * psi if self.pre_gain == 1.0 else m * psi * self.pre_gain
         post = trace.trace_reverse(a, self.pre_decay) if self.pre_decay else a
-        bias_post = post if self.trace_bias else a
+        bias_post = post if self.trace_bias else m * psi
         if self.post_gain:
             post = post + self.post_gain * m * trace.trace_exclusive(psi, self.post_decay)
         return Collapsed(post, bias_post)

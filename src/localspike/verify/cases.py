@@ -95,12 +95,12 @@ def _silent_readout(net_output: tuple[int, ...], classes: int) -> Readout:
 
 def _tess_rule(v: Vectors, psi: Surrogate) -> Rule:
     post_decay, pre_decay, post_gain, pre_gain = v.factors()
-    signal = ClassBasis("sine_square", "mean", pool=v.integer("signal_pool"))
+    signal = ClassBasis("sine_square", "mean", pool=v.integer("signal_pool", least=1))
     return Rule("tess", TwoTrace(pre_decay, post_decay, pre_gain, post_gain), signal, psi)
 
 
 def _pool(v: Vectors) -> tuple[Tail, ...]:
-    kind, size = v.text("pool_kind"), v.integer("pool_size")
+    kind, size = v.text("pool_kind"), v.integer("pool_size", least=1)
     if kind == "ADAVG":
         return (GlobalAvgPool(size),)
     if kind not in ("MAX", "AVG"):
@@ -126,7 +126,7 @@ def _tess_conv(v: Vectors) -> Case:
     x = v.tensor("x", 5)
     block = Spiking(_conv(v, "", bias=False), _lif(v), tail=_pool(v))
     shape = tuple(x.shape[2:])
-    readout = _silent_readout(block.output_shape(shape), v.integer("num_classes"))
+    readout = _silent_readout(block.output_shape(shape), v.integer("num_classes", least=1))
     net = Network({"layer": block, "readout": readout}, shape)
     active = range(v.integer("signal_active_from"), len(x))
     return Case(
@@ -140,7 +140,7 @@ def _tess_linear(v: Vectors) -> Case:
     v.tensor("gain")  # recorded even where it is not used
     synapse = Linear(weight.shape[1], weight.shape[0], bias=True, standardised=standardised)
     _fill(v, synapse, "weight", "gain", "bias")
-    readout = _silent_readout((weight.shape[0],), v.integer("num_classes"))
+    readout = _silent_readout((weight.shape[0],), v.integer("num_classes", least=1))
     net = Network({"layer": Spiking(synapse, _lif(v)), "readout": readout}, x.shape[2:])
     rule = _tess_rule(v, FastSigmoid())
     return Case(net, rule, x, v.labels(), CrossEntropy(), "all", _LAYER, True)
@@ -153,7 +153,14 @@ def _stllr_signal(v: Vectors) -> Signal:
     if kind == "BP":
         v.ignore("feedback")
         return Backprop()
-    return Projection("dfa", batch_mean=False, matrices=(v.tensor("feedback", 2),))
+    feedback = v.tensor("feedback", 2)
+    if feedback.shape != v.tensor("out_weight", 2).shape:
+        raise DataError(
+            f"{v.path}: array 'feedback' has the wrong shape",
+            got=list(feedback.shape),
+            expected="that of 'out_weight'",
+        )
+    return Projection("dfa", batch_mean=False, matrices=(feedback,))
 
 
 def _stllr_recurrent(v: Vectors) -> Case:
@@ -179,7 +186,7 @@ def _stllr_recurrent(v: Vectors) -> Case:
         "grad_gain_rec": ("layer", "recurrent.gain"),
         **_readout_arrays("out"),
     }
-    last = v.integer("signal_last_steps")
+    last = v.integer("signal_last_steps", least=1)
     return Case(net, rule, x, v.labels(), CrossEntropy(), last, where, True)
 
 
@@ -216,7 +223,7 @@ def _stllr_conv(v: Vectors) -> Case:
     rule = Rule(
         "s_tllr", TwoTrace(pre_decay, post_decay, pre_gain, post_gain), Backprop(), Triangle()
     )
-    last = v.integer("signal_last_steps")
+    last = v.integer("signal_last_steps", least=1)
     return Case(
         net, rule, v.tensor("x"), v.labels(), CrossEntropy(), last, _two_conv_arrays(), False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,8 +41,10 @@ class Comparison:
     tolerance: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data without the fields that do not apply."""
-        return {k: v for k, v in asdict(self).items() if v is not None}
+        """Plain data without the fields that do not apply; null for a number that is none."""
+        fields = {k: v for k, v in asdict(self).items() if v is not None}
+        wild = [k for k, v in fields.items() if isinstance(v, float) and not math.isfinite(v)]
+        return fields | dict.fromkeys(wild)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,11 @@ def _verify(vectors: Vectors, case: Case, names: list[str], schedule: str) -> Re
 def _ours(case: Case, probe: Probe, block: str, quantity: str) -> Tensor:
     """The quantity of our run that a recorded array stands for."""
     if "." in quantity:
-        parameter = case.net.modules_by_name[block].get_parameter(quantity)
+        owner, _, part = quantity.partition(".")
+        synapse = getattr(case.net.modules_by_name[block], owner)
+        parameter = getattr(synapse, part)
+        if parameter is None:  # a gain recorded though unused has no influence: gradient zero
+            return torch.zeros_like(synapse.weight[:, :1])
         return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     if quantity == "logits":
         return probe.series("readout", "logits")
