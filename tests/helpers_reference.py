@@ -205,7 +205,8 @@ def two_trace(
     before: Sequence[Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """G = Σ_t α_pre (mΨ)[t] ⊗ Σ_{s≤t} λ_pre^(t−s) x[s]
-    + α_post m[t] Σ_{s<t} λ_post^(t−1−s) Ψ[s] ⊗ x[t], each ⊗ by autograd; then on to weight and gain. The bias has Σ mΨ (or its own trace)."""
+    + α_post m[t] Σ_{s<t} λ_post^(t−1−s) Ψ[s] ⊗ x[t], each ⊗ by autograd; then
+    on to weight and gain. The bias has Σ mΨ, or its own trace with ``bias_decay``."""
     params = layer.params
     steps = len(m)
 

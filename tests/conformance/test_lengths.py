@@ -38,7 +38,7 @@ def test_padding_changes_nothing(rule: str, net: str, schedule: str, steps) -> N
     frames, labels = batch(made)
     options = {"schedule": schedule, "active_steps": steps}
     mean, loss, logits = unpadded_mean(made, RULES[rule](), frames, labels, options)
-    for fill in (0.0, 1.0, -1e12) if steps == 3 else (1e20,):
+    for fill in (1.0, -1e12) if steps == 3 else (1e20,):
         found, result = gradient(made, RULES[rule](), pad(frames, fill), labels, LENGTHS, **options)
         assert_same(found, mean, 1e-11)
         assert close(result.loss, loss, 1e-12)

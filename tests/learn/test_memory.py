@@ -23,9 +23,9 @@ def resident():
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
-net = models.convnet(2, 4, image=8, channels=(3, 4))
+net = models.convnet(2, 4, image=8, channels=(3,))
 learner = Learner(
-    net, getattr(rules, RULE)(), torch.optim.Adam(net.parameters(), 1e-4), update="step"
+    net, getattr(rules, RULE)(), torch.optim.SGD(net.parameters(), 1e-4), update="step"
 )
 frames = (torch.rand(50, 1, 2, 8, 8) < 0.3).float()
 labels = torch.tensor([2])

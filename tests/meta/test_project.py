@@ -136,19 +136,19 @@ def snippets() -> list[str]:
 
 @pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="README.md is not written yet")
 def test_readme_snippets_run(tmp_path: Path) -> None:
+    """In the order of reading, each going on from the one before."""
     assert snippets()
-    for text in snippets():
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE.parent)}
-        done = subprocess.run(
-            [sys.executable, "-c", text],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, f"{text}\n{done.stderr}"
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(snippets())],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 LINT = shutil.which("lint-imports") or str(Path(sys.executable).with_name("lint-imports"))

@@ -77,8 +77,9 @@ def lif_scan(
     ``feedback`` maps o[t−1] to the recurrent current W_rec o[t−1]; ``o_prev`` starts it.
     Returns u [T, B, ...], o [T, B, ...] and the last v [B, ...].
     """
-    us, os, v = [], [], v_prev
-    for current in currents.unbind(0):
+    keep = _Graph() if torch.is_grad_enabled() else _Buffers(currents)
+    v = v_prev
+    for t, current in enumerate(currents.unbind(0)):
         if feedback is not None and o_prev is not None:
             current = current + feedback(o_prev)
         u, o_prev, v = lif_step(
@@ -91,9 +92,38 @@ def lif_scan(
             reset_by=reset_by,
             detach_reset=detach_reset,
         )
-        us.append(u)
-        os.append(o_prev)
-    return torch.stack(us), torch.stack(os), v
+        keep.put(t, u, o_prev)
+    return *keep.whole(), v
+
+
+class _Graph:
+    """Keeps every step as it is, for autograd."""
+
+    def __init__(self) -> None:
+        self.u: list[Tensor] = []
+        self.o: list[Tensor] = []
+
+    def put(self, t: int, u: Tensor, o: Tensor) -> None:
+        self.u.append(u)
+        self.o.append(o)
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        return torch.stack(self.u), torch.stack(self.o)
+
+
+class _Buffers:
+    """Without autograd: two whole-sequence buffers and nothing per step beside them."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.u = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+        self.o = torch.empty_like(self.u)
+
+    def put(self, t: int, u: Tensor, o: Tensor) -> None:
+        self.u[t].copy_(u)
+        self.o[t].copy_(o)
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        return self.u, self.o
 
 
 def integrator_step(current: Tensor, y_prev: Tensor, decay: float) -> Tensor:

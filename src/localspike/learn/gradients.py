@@ -40,7 +40,7 @@ class Gradients:
                 self._add(
                     name, afferent, self.synapse(name, afferent).contract(post, pre, self.dtype)
                 )
-        if self._has_bias(name):
+        if self.has_bias(name):
             self._add_bias(name, m * factors.bias_post * factors.bias_pre)
 
     def add_sequence(self, name: str, collapsed: Collapsed, afferents: dict[str, Tensor]) -> None:
@@ -52,10 +52,11 @@ class Gradients:
             else:
                 grad = synapse.contract(collapsed.post.flatten(0, 1), pre.flatten(0, 1), self.dtype)
             self._add(name, afferent, grad)
-        if self._has_bias(name):
+        if self.has_bias(name) and collapsed.bias_post is not None:
             self._add_bias(name, collapsed.bias_post.flatten(0, 1))
 
-    def _has_bias(self, name: str) -> bool:
+    def has_bias(self, name: str) -> bool:
+        """True where the block's input synapse has a bias."""
         return self.synapse(name, "input").bias is not None
 
     def _add(self, name: str, afferent: str, grad: Tensor) -> None:

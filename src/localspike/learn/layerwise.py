@@ -61,5 +61,5 @@ class Layerwise:
         m = block.tail_pullback(m_out.flatten(0, 1), activity.contexts).view(activity.o.shape)
         signal = self.credit.regularise(m, block, activity, target)
         assert signal is not None  # m was not None
-        collapsed = self.credit.eligibility(name).collapse(signal, psi)
+        collapsed = self.credit.eligibility(name).collapse(signal, psi, bias=gradients.has_bias(name))
         gradients.add_sequence(name, collapsed, activity.afferents())

@@ -1,7 +1,8 @@
 """Ten spoken keywords, embedded in the package: 80 event channels, 50 steps, test speakers unheard.
 
-Every rule trains the same 80-200-200-10 net with weight standardisation, the same loss and the
-same number of epochs; only the rule's own settings and the step size differ.
+Every rule trains the same 80-200-200-10 net (weight standardisation, membrane decay 0.9, a plain
+linear readout as in the TESS paper, calibrated to 0.05 spikes per neuron and step), with the same
+loss, optimiser and number of epochs; only the rule's own settings and the step size differ.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import DataConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
+from ..nn import LIF
+
+MEMBRANE_DECAY = 0.9
 
 
-def base(rule: str, lr: float = 3e-3, **rule_options: Any) -> RunConfig:
+def base(rule: str, lr: float = 1e-2, **rule_options: Any) -> RunConfig:
     """What all keyword runs share.
 
     >>> base("frozen").model.options["hidden"]
@@ -20,22 +24,25 @@ def base(rule: str, lr: float = 3e-3, **rule_options: Any) -> RunConfig:
     return RunConfig(
         recipe=f"keywords-{rule.replace('_', '-')}",
         data=DataConfig("keywords"),
-        model=Part("mlp", {"hidden": (200, 200)}),
+        model=Part("mlp", {"hidden": (200, 200), "rate": 0.05}),
+        neuron=LIF(decay=MEMBRANE_DECAY, threshold=1.0),
         rule=Part(rule, rule_options),
         optimizer=Part("Adam", {"lr": lr}),
         scheduler=SchedulerConfig("CosineAnnealingLR"),
-        training=TrainingConfig(epochs=24, batch_size=32, log_every=20),
+        training=TrainingConfig(epochs=20, batch_size=64, log_every=20),
     )
 
 
 def keywords_tess() -> RunConfig:
     """TESS: each layer learns from its own spikes and a fixed class basis, nothing sent back."""
-    return base("tess", pre_decay=0.9, post_gain=0.0, latent_decay=0.9)
+    # No post trace, as published for event data; the latents are low-passed because one 20 ms
+    # step of a word says little about it (without: about 8 points less on validation).
+    return base("tess", pre_decay=MEMBRANE_DECAY, post_gain=0.0, latent_decay=0.99)
 
 
 def keywords_bptt() -> RunConfig:
     """Backpropagation through time: the baseline on the same net, loss and schedule."""
-    return base("bptt")
+    return base("bptt", lr=3e-3)
 
 
 def keywords_frozen() -> RunConfig:
@@ -45,14 +52,14 @@ def keywords_frozen() -> RunConfig:
 
 def keywords_s_tllr() -> RunConfig:
     """S-TLLR: two eligibility traces, the signal backpropagated within each step."""
-    return base("s_tllr", pre_decay=0.9)
+    return base("s_tllr", lr=3e-3, pre_decay=MEMBRANE_DECAY)
 
 
 def keywords_ottt() -> RunConfig:
     """OTTT: the input trace decays as the membrane does, the signal as in S-TLLR."""
-    return base("ottt")
+    return base("ottt", lr=3e-3)
 
 
 def keywords_sltt() -> RunConfig:
     """SLTT: no traces at all, each step on its own."""
-    return base("sltt")
+    return base("sltt", lr=3e-3)

@@ -12,7 +12,7 @@ from ..config.build import load_split, test_feed
 from ..data import Dataset
 from ..errors import CheckpointError, MissingDependencyError
 from ..learn.evaluation import evaluate
-from ..learn.memory import high_water_mib
+from ..learn.memory import high_water_mib, restart_high_water
 from ..learn.metrics import read_journal
 from ..learn.trainer import Plan, Trainer
 from .figures import draw
@@ -84,7 +84,7 @@ def train(
         take_up(trainer, say)
     else:
         create(folder, config)
-    before = high_water_mib(session.device)
+    before = restart_high_water(session.device)
     trainer.run()
     rise = high_water_mib(session.device) - before
     test = load_split(config, "test", data_root)

@@ -46,7 +46,7 @@ class Collapsed(NamedTuple):
     """A whole sequence collapsed: ``post`` [T, B, ...] contracts with the raw afferents."""
 
     post: Tensor
-    bias_post: Tensor
+    bias_post: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,16 @@ class TwoTrace:
         first = Term(eligible, q)
         return (first,) if h is None else (first, Term(self.post_gain * h, x))
 
-    def collapse(self, m: Tensor, psi: Tensor) -> Collapsed:
+    def collapse(self, m: Tensor, psi: Tensor, *, bias: bool = True) -> Collapsed:
         """Whole sequence, zero initial traces: c[s] of the reverse-time identity plus α_post m ⊙ h.
 
-        m, psi: [T, B, ...]. The result contracts with the raw x[s] (and o[s−1]).
+        m, psi: [T, B, ...]. The result contracts with the raw x[s] (and o[s−1]). Without a
+        ``bias`` its post factor is not made.
         """
         a = m * psi if self.pre_gain == 1.0 else m * psi * self.pre_gain
         post = trace.trace_reverse(a, self.pre_decay) if self.pre_decay else a
-        bias_post = post if self.trace_bias else m * psi
+        untraced = m * psi if bias and not self.trace_bias else None
+        bias_post = post if self.trace_bias else untraced
         if self.post_gain:
             post = post + self.post_gain * m * trace.trace_exclusive(psi, self.post_decay)
         return Collapsed(post, bias_post)
