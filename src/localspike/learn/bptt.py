@@ -47,4 +47,4 @@ class ThroughTimeSchedule:
         total = torch.stack([loss, *penalties]).sum()
         if total.requires_grad:
             total.backward()
-        return Outcome(loss.detach(), run.logits.detach(), run.rates)
+        return Outcome(loss.detach(), run.logits.detach(), run.rates, run.state)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import NumericalError
 from ..kernels.surrogate import spike_function
-from ..nn.network import INPUT, Network
+from ..nn.network import INPUT, Network, State
 from .credit import Credit
 from .gradients import Gradients
 from .streaming import Streaming
@@ -31,6 +31,18 @@ def gradient_norms(net: Network) -> dict[str, float]:
         parts = torch._foreach_norm(grads) if grads else []
         norms.append(torch.stack(list(parts)).norm() if parts else zero)
     return dict(zip((name for name, _ in blocks), torch.stack(norms).tolist(), strict=True))
+
+
+def state_is_finite(state: State) -> bool:
+    """True where no membrane is NaN or infinite; either stays in v once it is there.
+
+    Loss and gradient can miss it: at u = ∞ the neuron just spikes and Ψ is 0.
+
+    >>> from localspike.nn import models
+    >>> state_is_finite(models.mlp(20, (30,), 4).init_state(2))
+    True
+    """
+    return bool(torch.stack([torch.isfinite(block.v).all() for block in state.values()]).all())
 
 
 def explain(

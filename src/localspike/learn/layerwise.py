@@ -48,7 +48,7 @@ class Layerwise:
         if self.probe is not None:
             self.probe.logits(run.logits)
         loss = self.credit.loss.value(run.logits, target.y, target.weight)
-        return Outcome(loss, run.logits, run.rates)
+        return Outcome(loss, run.logits, run.rates, run.state)
 
     def _learn(
         self, name: str, block: Spiking, activity: Activity, target: Target, gradients: Gradients
@@ -61,5 +61,7 @@ class Layerwise:
         m = block.tail_pullback(m_out.flatten(0, 1), activity.contexts).view(activity.o.shape)
         signal = self.credit.regularise(m, block, activity, target)
         assert signal is not None  # m was not None
-        collapsed = self.credit.eligibility(name).collapse(signal, psi, bias=gradients.has_bias(name))
+        collapsed = self.credit.eligibility(name).collapse(
+            signal, psi, bias=gradients.has_bias(name)
+        )
         gradients.add_sequence(name, collapsed, activity.afferents())

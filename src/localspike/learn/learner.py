@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, IllegalError, ShapeError
-from ..nn.network import Network, masked_sum, mean_rate
+from ..nn.network import Network, State, masked_sum, mean_rate
 from ..rules.base import Rule
 from .bptt import ThroughTimeSchedule
 from .credit import Credit, FiringRate
-from .diagnose import explain, gradient_norms
+from .diagnose import explain, gradient_norms, state_is_finite
 from .gradients import Gradients
 from .layerwise import Layerwise
 from .loss import CrossEntropy, Loss
@@ -131,7 +131,7 @@ class Learner:
             self.net.zero_grad(set_to_none=True)
         outcome = self._run(frames, target, active, training=True)
         if self.update == "sequence":
-            self._finish_batch(frames, target)
+            self._finish_batch(frames, target, outcome)
         return self._result(outcome, lengths)
 
     def gradient(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
@@ -147,7 +147,7 @@ class Learner:
         run = self.net.run(frames, dtype=self.dtype, valid=target.valid)
         assert run.logits is not None  # `Credit` has checked that there is a readout
         loss = self.loss.value(run.logits, target.y, target.weight)
-        return self._result(Outcome(loss, run.logits, run.rates), lengths)
+        return self._result(Outcome(loss, run.logits, run.rates, run.state), lengths)
 
     def _prepare(
         self, frames: Tensor, labels: Tensor, lengths: Tensor | None
@@ -188,18 +188,20 @@ class Learner:
             now = target.at(t) if active[t] or always else None
             steps.append(engine.step(x, now, state, weights, self.gradients))
             if learn and self.update == "step" and now is not None:
-                self._update_now(frames, target)
+                self._update_now(frames, target, state.net)
                 weights = self.net.weights()
         self.gradients.write()
-        return _gather(steps, target.valid)
+        return _gather(steps, state.net, target.valid)
 
-    def _update_now(self, frames: Tensor, target: Target) -> None:
+    def _update_now(self, frames: Tensor, target: Target, state: State) -> None:
         """Apply one step's gradient at once."""
         self.net.zero_grad(set_to_none=True)
         self.gradients.write()
+        self._require_finite(state_is_finite(state), frames, target)
         self._apply(frames, target)
 
-    def _finish_batch(self, frames: Tensor, target: Target) -> None:
+    def _finish_batch(self, frames: Tensor, target: Target, outcome: Outcome) -> None:
+        self._require_finite(state_is_finite(outcome.state), frames, target)
         self.gathered += 1
         if self.gathered < self.accumulate:
             return
@@ -213,14 +215,20 @@ class Learner:
     def _apply(self, frames: Tensor, target: Target) -> None:
         """Refuse a non-finite gradient, clip, and let the optimiser step."""
         self.grad_norms = gradient_norms(self.net)
-        if not all(math.isfinite(norm) for norm in self.grad_norms.values()):
-            self.gathered = 0
-            self.net.zero_grad(set_to_none=True)
-            raise explain(self.credit, frames, target, self.dtype)
+        finite = all(math.isfinite(norm) for norm in self.grad_norms.values())
+        self._require_finite(finite, frames, target)
         if self.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_norm)
         if self.optimizer is not None:
             self.optimizer.step()
+
+    def _require_finite(self, finite: bool, frames: Tensor, target: Target) -> None:
+        """Drop the gradient and say where it came from, before any weight changes."""
+        if finite:
+            return
+        self.gathered = 0
+        self.net.zero_grad(set_to_none=True)
+        raise explain(self.credit, frames, target, self.dtype)
 
     def _result(self, outcome: Outcome, lengths: Tensor | None) -> Result:
         # One transfer for all blocks: a device is not made to wait for each.
@@ -253,8 +261,9 @@ class Learner:
         engine = Streaming(self.credit, self.dtype, self.probe)
         step = engine.step(x, target, state, self.net.weights(), self.gradients)
         if target is not None and self.update == "step":
-            self._update_now(x[None], Target(target.y[None], target.weight[None], None))
-        return self._result(_gather([step]), None)
+            whole = Target(target.y[None], target.weight[None], None)
+            self._update_now(x[None], whole, state.net)
+        return self._result(_gather([step], state.net), None)
 
     def end_sequence(self) -> None:
         """Apply gradients gathered by `stream` (update="sequence") and forget its state."""
@@ -323,14 +332,14 @@ class Learner:
                 parameter.grad = state[f"grad.{name}"].to(parameter, copy=True)
 
 
-def _gather(steps: list[Step], valid: Tensor | None = None) -> Outcome:
+def _gather(steps: list[Step], state: State, valid: Tensor | None = None) -> Outcome:
     """One outcome of many steps: summed loss, stacked logits, mean rates over valid steps."""
     rates = {
         name: mean_rate(torch.stack([step.rates[name] for step in steps]), valid)
         for name in steps[0].rates
     }
     loss = torch.stack([step.loss for step in steps]).sum()
-    return Outcome(loss, torch.stack([step.logits for step in steps]), rates)
+    return Outcome(loss, torch.stack([step.logits for step in steps]), rates, state)
 
 
 def _compute_dtype(precision: str) -> torch.dtype | None:

@@ -37,6 +37,8 @@ def restart_high_water(device: torch.device | None = None) -> float:
     """
     if device is not None and device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with suppress(OSError):  # not Linux, or not allowed: the mark stays, and a rise is a lower bound
+    with suppress(
+        OSError
+    ):  # not Linux, or not allowed: the mark stays, and a rise is a lower bound
         Path("/proc/self/clear_refs").write_text("5")
     return high_water_mib(device)
