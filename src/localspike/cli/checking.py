@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,11 +22,13 @@ class Demo:
     """Folder for the runs and the table."""
     seeds: int = 3
     """How many seeds per rule."""
+    family: Literal["keywords", "keywords-leaky"] = "keywords"
+    """The net: plain linear readout as published, or a leaky readout on faster membranes."""
     quick: bool = False
     """A few epochs only, to see that everything works."""
 
     def __call__(self) -> int:
-        return demo.run(out=self.out, seeds=self.seeds, quick=self.quick, json=self.json)
+        return demo.run(self.out, self.seeds, self.quick, self.json, self.family)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class StreamState:
 
 
 class Step(NamedTuple):
-    """What one step gave: logits [B, C], the step's loss (0-d), spikes per neuron and sample [B] by block."""
+    """Of one step: logits [B, C], loss (0-d), spikes per neuron of each sample [B] by block."""
 
     logits: Tensor
     loss: Tensor
@@ -100,7 +100,7 @@ class Streaming:
         return Step(logits, self._loss(logits, target), rates)
 
     def _blocks_with_credit(self) -> list[str]:
-        """Blocks a signal reaches: those that learn and, where it is sent down, those it crosses."""
+        """Blocks a signal reaches: those that learn and, if it is sent down, those it crosses."""
         learning = list(self.credit.hidden_that_learn())
         if self.needs != "backprop" or not learning:
             return learning

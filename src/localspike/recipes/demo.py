@@ -26,7 +26,7 @@ from .demo_report import Report, Row, print_report, write_report
 from .registry import recipe
 
 RULES = ("tess", "bptt", "frozen")
-GRID = (1e-3, 3e-3, 1e-2, 3e-2)
+GRID = (3e-3, 1e-2, 3e-2, 1e-1)
 QUICK_EPOCHS, QUICK_GRID = 2, (3e-3, 1e-2)
 
 
@@ -35,6 +35,7 @@ class Plan:
     """What a demo trains: rules × step sizes once, then rules × seeds at the chosen step size."""
 
     folder: Path
+    family: str
     epochs: int
     grid: tuple[float, ...]
     seeds: int
@@ -42,18 +43,19 @@ class Plan:
     def search_jobs(self) -> list[Job]:
         """Every rule at every step size, seed 0."""
         return [
-            Job(rule, lr, 0, self.epochs, str(self.folder / "search" / f"{rule}-{lr:g}"))
-            for lr in self.grid
-            for rule in RULES
+            self._job(rule, lr, 0, f"search/{rule}-{lr:g}") for lr in self.grid for rule in RULES
         ]
 
     def final_jobs(self, chosen: dict[str, float]) -> list[Job]:
         """Every rule from every seed, rules in turn so that drift of the machine hits all alike."""
         return [
-            Job(rule, chosen[rule], seed, self.epochs, str(self.folder / f"{rule}-{seed}"))
+            self._job(rule, chosen[rule], seed, f"{rule}-{seed}")
             for seed in range(self.seeds)
             for rule in RULES
         ]
+
+    def _job(self, rule: str, lr: float, seed: int, name: str) -> Job:
+        return Job(rule, lr, seed, self.epochs, str(self.folder / name), f"{self.family}-{rule}")
 
 
 def run(
@@ -61,19 +63,22 @@ def run(
     seeds: int = 3,
     quick: bool = False,
     json: bool = False,
+    family: str = "keywords",
 ) -> int:
     """Run the demo in folder ``out`` and print its table; finished runs there are kept.
 
-    Returns the exit code: 0, or 130 when interrupted (the same command then goes on).
+    ``family`` names the recipes compared: "keywords" or "keywords-leaky". Returns the exit code:
+    0, or 130 when interrupted (the same command then goes on).
     """
     if seeds < 1:
         raise ConfigError("the demo needs seeds", got=seeds, expected="1 or more")
-    epochs = QUICK_EPOCHS if quick else recipe("keywords-tess").training.epochs
-    plan = Plan(Path(out), epochs, QUICK_GRID if quick else GRID, seeds)
+    epochs = QUICK_EPOCHS if quick else recipe(f"{family}-tess").training.epochs
+    plan = Plan(Path(out), family, epochs, QUICK_GRID if quick else GRID, seeds)
     started = time.perf_counter()
     with _Bar(len(plan.search_jobs()) * plan.epochs + len(RULES) * seeds * plan.epochs) as bar:
         chosen = choose(bar.run(search, plan.search_jobs(), "choosing step sizes"))
-        done = bar.run(final, plan.final_jobs(chosen), "training")
+        # A fresh process per final run, so that each one's peak memory is its own.
+        done = bar.run(final, plan.final_jobs(chosen), "training", fresh=True)
     report = summarise(plan, done, time.perf_counter() - started)
     write_report(plan.folder, report)
     print_report(plan.folder, report, json)
@@ -118,7 +123,7 @@ def _row(rule: str, done: Sequence[Done], time_ratio: float) -> Row:
 
 
 class _Bar:
-    """Runs jobs in fresh worker processes, as many as there are cores, counting their epochs."""
+    """Runs jobs in worker processes, as many as there are cores, counting their epochs."""
 
     def __init__(self, total: int) -> None:
         self._context = multiprocessing.get_context("spawn")
@@ -146,16 +151,17 @@ class _Bar:
         while self._ticks.get():
             self._bar.update()
 
-    def run(self, work: Callable[[Job], Done], jobs: Sequence[Job], what: str) -> list[Done]:
+    def run(
+        self, work: Callable[[Job], Done], jobs: Sequence[Job], what: str, fresh: bool = False
+    ) -> list[Done]:
         """All jobs' results in the order of the jobs; the first failure ends the demo."""
         self._bar.set_description(what)
-        # A fresh process per job, so that each job's peak memory is its own.
         with ProcessPoolExecutor(
             max_workers=_cores(),
             mp_context=self._context,
             initializer=start_worker,
             initargs=(self._ticks,),
-            max_tasks_per_child=1,
+            max_tasks_per_child=1 if fresh else None,
         ) as pool:
             futures = {pool.submit(work, job): job for job in jobs}
             try:

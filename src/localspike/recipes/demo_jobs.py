@@ -30,6 +30,7 @@ class Job(NamedTuple):
     seed: int
     epochs: int
     folder: str
+    recipe: str = "keywords-tess"
 
 
 class Done(NamedTuple):
@@ -55,12 +56,12 @@ def start_worker(ticks: Any) -> None:
 
 
 def config_of(job: Job) -> RunConfig:
-    """The keyword recipe of the job's rule with the job's step size, seed and epochs.
+    """The job's recipe with the job's step size, seed and epochs.
 
     >>> config_of(Job("tess", 0.01, 2, 5, "x")).training.seed
     2
     """
-    base = recipe(f"keywords-{job.rule}")
+    base = recipe(job.recipe)
     return replace(
         base,
         optimizer=Part(base.optimizer.name, {**base.optimizer.options, "lr": job.lr}),

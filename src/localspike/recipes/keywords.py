@@ -7,6 +7,7 @@ loss, optimiser and number of epochs; only the rule's own settings and the step 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..config import DataConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
@@ -63,3 +64,35 @@ def keywords_ottt() -> RunConfig:
 def keywords_sltt() -> RunConfig:
     """SLTT: no traces at all, each step on its own."""
     return base("sltt", lr=3e-3)
+
+
+def leaky(rule: str, lr: float = 1e-2, **rule_options: Any) -> RunConfig:
+    """A net in which BPTT is stronger: membrane decay 0.8 and a readout that leaks with 0.9.
+
+    Credit through the readout's leak is what rules without it cannot have; see the README's table.
+
+    >>> leaky("tess").neuron.decay
+    0.8
+    """
+    config = base(rule, lr, **rule_options)
+    return replace(
+        config,
+        recipe=f"keywords-leaky-{rule}",
+        model=Part("mlp", {**config.model.options, "readout_decay": 0.9}),
+        neuron=LIF(decay=0.8, threshold=1.0),
+    )
+
+
+def keywords_leaky_tess() -> RunConfig:
+    """TESS on a net with faster membranes and a leaky readout, where BPTT is stronger."""
+    return leaky("tess", pre_decay=0.8, post_gain=0.0, latent_decay=0.99)
+
+
+def keywords_leaky_bptt() -> RunConfig:
+    """BPTT on a net with faster membranes and a leaky readout."""
+    return leaky("bptt", lr=3e-3)
+
+
+def keywords_leaky_frozen() -> RunConfig:
+    """Frozen hidden layers under a leaky readout: a strong floor."""
+    return leaky("frozen")

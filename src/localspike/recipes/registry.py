@@ -16,6 +16,9 @@ RECIPES: dict[str, Recipe] = {
     f"{prefix}-{rule.replace('_', '-')}": getattr(module, f"{prefix}_{rule}")
     for prefix, module in (("keywords", keywords), ("cifar10", cifar10), ("nmnist", nmnist))
     for rule in _RULES
+} | {
+    f"keywords-leaky-{rule}": getattr(keywords, f"keywords_leaky_{rule}")
+    for rule in ("tess", "bptt", "frozen")
 }
 
 
