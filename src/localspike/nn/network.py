@@ -169,6 +169,7 @@ class Network(nn.Module):
             rates[name] = mean_rate(activity.o.detach().flatten(2).mean(2), valid)
             if visit is not None:
                 visit(name, block, activity)
+            del activity  # or this layer's sequence would stay while the next one is computed
         readout, last = self.readout, self.readout_name
         if readout is None or last is None:
             return Run(None, rates, state)
