@@ -63,7 +63,9 @@ def build_session(config: RunConfig, data_root: DataRoot = None) -> Session:
     torch.manual_seed(config.training.seed)
     net = build_network(config)
     feed = train_feed(config, train, net, device)
-    calibrate(net, calibration_frames(feed), config.model.options.get("rate", default_rate(config)))
+    rate = firing_rate(config)
+    if rate is not None:
+        calibrate(net, calibration_frames(feed), rate)
     net.to(device)
     optimizer = build_optimizer(config, net)
     learner = build_learner(config, net, optimizer)
@@ -105,12 +107,14 @@ def load_split(config: RunConfig, split: str, data_root: DataRoot = None) -> Dat
 
 
 def build_network(config: RunConfig) -> Network:
-    """The configured network for samples and classes of the configured data, fresh weights."""
+    """The configured network for the configured data, weights as drawn."""
     about = data.info(config.data.name)
     wanted = inspect.signature(lookup("model", config.model.name)).parameters
     given: dict[str, Any] = {"classes": len(about.classes), "neuron": config.neuron}
     given |= _input_sizes(config.model.name, about.sample_shape, "image" in wanted)
-    net: Network = _called("model", config.model.name, **{**config.model.options, **given})
+    # Not calibrated here: training does that on its own frames, and other uses load weights.
+    options = {**config.model.options, **given, "rate": None}
+    net: Network = _called("model", config.model.name, **options)
     return net
 
 
@@ -127,10 +131,15 @@ def _input_sizes(model: str, shape: tuple[int, ...], image: bool) -> dict[str, i
     return {"in_channels": shape[0], "image": shape[1]}
 
 
-def default_rate(config: RunConfig) -> float:
-    """The firing rate the model is calibrated to when none is given."""
+def firing_rate(config: RunConfig) -> float | None:
+    """The firing rate the model is calibrated to, or None for weights as drawn.
+
+    >>> firing_rate(RunConfig("x", DataConfig("keywords"), Part("mlp"), Part("tess")))
+    0.15
+    """
     default = inspect.signature(lookup("model", config.model.name)).parameters["rate"].default
-    return float(default)
+    rate: float | None = config.model.options.get("rate", default)
+    return rate
 
 
 def calibration_frames(feed: Feed) -> torch.Tensor:

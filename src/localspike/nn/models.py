@@ -2,7 +2,8 @@
 
 Every model takes ``standardised`` (weight standardisation with a learnable gain), ``neuron``,
 ``readout_decay`` (leak γ_out of the readout) and ``rate``, the firing rate per neuron and step
-that `calibrate` sets on random input spikes; calibrate again on real frames for real data.
+that `calibrate` sets on random input spikes. With ``rate=None`` weights stay as drawn: for weights
+that will be loaded, or to calibrate on real frames yourself.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from .tail import AvgPool, Dropout, GlobalAvgPool, MaxPool, Tail
 RATE = 0.15
 
 
-def _finish(net: Network, rate: float) -> Network:
-    calibrate(net, probe(net), rate)
+def _finish(net: Network, rate: float | None) -> Network:
+    if rate is not None:
+        calibrate(net, probe(net), rate)
     return net
 
 
@@ -35,7 +37,7 @@ def mlp(
     neuron: LIF | None = None,
     readout_decay: float = 0.0,
     dropout: float = 0.0,
-    rate: float = RATE,
+    rate: float | None = RATE,
 ) -> Network:
     """Fully connected: inputs-hidden…-classes, blocks ``hidden1``, ``hidden2``, …, ``readout``.
 
@@ -62,7 +64,7 @@ def recurrent(
     neuron: LIF | None = None,
     readout_decay: float = 0.9,
     dropout: float = 0.0,
-    rate: float = RATE,
+    rate: float | None = RATE,
 ) -> Network:
     """Recurrently connected layers: inputs-hiddenR…-classes with a leaky readout.
 
@@ -96,7 +98,7 @@ def vgg9(
     pooling: str = "max",
     readout_decay: float = 0.0,
     dropout: float = 0.0,
-    rate: float = RATE,
+    rate: float | None = RATE,
 ) -> Network:
     """VGG-9 of TESS and S-TLLR: 64-128-P-256-256-P-512-512-P-512-512-GAP-FC, 3×3, no bias.
 
@@ -134,7 +136,7 @@ def convnet(
     pooling: str = "max",
     readout_decay: float = 0.0,
     dropout: float = 0.0,
-    rate: float = RATE,
+    rate: float | None = RATE,
 ) -> Network:
     """A small conv net: 3×3 convolutions, each pooled by 2, then a linear readout.
 
@@ -162,7 +164,7 @@ def resnet(
     standardised: bool = True,
     neuron: LIF | None = None,
     readout_decay: float = 0.0,
-    rate: float = RATE,
+    rate: float | None = RATE,
 ) -> Network:
     """A spiking ResNet with spike-element-wise addition: one residual pair per stage.
 
