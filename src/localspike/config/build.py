@@ -134,6 +134,7 @@ def _input_sizes(model: str, shape: tuple[int, ...], image: bool) -> dict[str, i
 def firing_rate(config: RunConfig) -> float | None:
     """The firing rate the model is calibrated to, or None for weights as drawn.
 
+    >>> from localspike.config import DataConfig, Part
     >>> firing_rate(RunConfig("x", DataConfig("keywords"), Part("mlp"), Part("tess")))
     0.15
     """
