@@ -10,8 +10,10 @@ from ..errors import ConfigError, IllegalError
 from ..nn.layer import Activity, Spiking
 from ..nn.network import INPUT, Network
 from ..rules.base import Rule
+from ..rules.class_basis import ClassBasis
 from ..rules.eligibility import ThroughTime, TwoTrace
-from ..rules.signal import BlockInfo, BoundSignal, ClassBasis, Knowledge, Projection
+from ..rules.projection import Projection
+from ..rules.signal import BlockInfo, BoundSignal, Knowledge
 from .gradients import learning_blocks, readout_learns
 from .loss import Loss
 from .targets import Target

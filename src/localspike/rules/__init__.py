@@ -2,9 +2,11 @@
 
 from ..kernels.surrogate import ArcTangent, FastSigmoid, Rectangle, SigmoidDerivative, Triangle
 from .base import Rule
+from .class_basis import ClassBasis
 from .eligibility import ThroughTime, TwoTrace
 from .presets import PRESETS, bptt, frozen, ottt, s_tllr, sltt, tess
-from .signal import Backprop, ClassBasis, Projection, Silent
+from .projection import Projection
+from .signal import Backprop, Silent
 
 __all__ = [
     "PRESETS",

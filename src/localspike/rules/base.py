@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..kernels.surrogate import Surrogate
+from .class_basis import ClassBasis
 from .eligibility import Eligibility, ThroughTime
-from .signal import Backprop, Signal
+from .projection import Projection
+from .signal import Backprop, Silent
+
+Signal = Silent | Backprop | ClassBasis | Projection
 
 
 @dataclass(frozen=True)

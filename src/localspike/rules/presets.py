@@ -6,9 +6,11 @@ from typing import Literal
 
 from ..errors import ConfigError
 from ..kernels.surrogate import FastSigmoid, SigmoidDerivative, Surrogate, Triangle
-from .base import Rule
+from .base import Rule, Signal
+from .class_basis import ClassBasis, Scale
 from .eligibility import ThroughTime, TwoTrace
-from .signal import Backprop, ClassBasis, Projection, Scale, Signal, Silent
+from .projection import Projection
+from .signal import Backprop, Silent
 
 SURROGATES: dict[str, Surrogate] = {
     "triangle": Triangle(),

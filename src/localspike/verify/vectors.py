@@ -122,7 +122,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         OSError,
         ValueError,
         EOFError,
-        RuntimeError,  # NotImplementedError: a header that asks for what zip cannot do
+        RuntimeError,  # a header that asks for what the zip reader cannot do
         zipfile.BadZipFile,
         KeyError,
         zlib.error,
