@@ -17,7 +17,7 @@ def after_reset(u: Tensor, o: Tensor, reset: str, reset_by: float) -> Tensor:
     tensor([0.4000])
     """
     if reset == "soft":
-        return u - reset_by * o
+        return torch.sub(u, o, alpha=reset_by)
     return u * (1.0 - o) if reset == "hard" else u
 
 

@@ -20,8 +20,8 @@ def learning_curves(epochs: Sequence[Mapping[str, Any]], title: str = "") -> Any
         left, right = figure.subplots(1, 2)
         _panel(left, x, epochs, "loss", "loss (nats per sample, all steps)", 1.0)
         _panel(right, x, epochs, "accuracy", "accuracy (%)", 100.0)
-        best = max(line["val_accuracy"] for line in epochs)
-        right.set_title(f"best validation accuracy {100 * best:.1f} %", weight="normal")
+        final = epochs[-1]["val_accuracy"]
+        right.set_title(f"final validation accuracy {100 * final:.1f} %", weight="normal")
         left.set_title(title or "Learning curves")
         left.legend(loc="upper right")
     return figure

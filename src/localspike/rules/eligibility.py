@@ -148,7 +148,8 @@ class TwoTrace:
         untraced = m * psi if bias and not self.trace_bias else None
         bias_post = post if self.trace_bias else untraced
         if self.post_gain:
-            post = post + self.post_gain * m * trace.trace_exclusive(psi, self.post_decay)
+            h = trace.trace_exclusive(psi, self.post_decay)
+            post = torch.addcmul(post, m, h, value=self.post_gain)
         return Collapsed(post, bias_post)
 
 
