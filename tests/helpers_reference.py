@@ -203,6 +203,7 @@ def two_trace(
     post_gain: float = 0.0,
     bias_decay: float | None = None,
     before: Sequence[Tensor] | None = None,
+    rec_decay: float | None = None,
 ) -> dict[str, Tensor]:
     """G = Σ_t α_pre (mΨ)[t] ⊗ Σ_{s≤t} λ_pre^(t−s) x[s]
     + α_post m[t] Σ_{s<t} λ_post^(t−1−s) Ψ[s] ⊗ x[t], each ⊗ by autograd; then
@@ -216,10 +217,12 @@ def two_trace(
             total = total + series[s] * (decay ** (last - s))
         return total
 
-    def contraction(apply: Callable[[Tensor], Tensor], pres: Sequence[Tensor]) -> Tensor:
+    def contraction(
+        apply: Callable[[Tensor], Tensor], pres: Sequence[Tensor], decay: float
+    ) -> Tensor:
         total = torch.zeros((), dtype=m[0].dtype)
         for t in range(steps):
-            q = weighted(pres, t, pre_decay, t)
+            q = weighted(pres, t, decay, t)
             total = total + pre_gain * (m[t] * psi[t] * apply(q)).sum()
             if post_gain and t > 0:
                 h = weighted(psi, t, post_decay, t - 1)
@@ -228,11 +231,15 @@ def two_trace(
 
     leaves: dict[str, Tensor] = {k: p for k, p in params.items()}
     weight = effective(params)
-    total = contraction(lambda q: apply_synapse(layer, weight, q), [p.detach() for p in x])
+    total = contraction(
+        lambda q: apply_synapse(layer, weight, q), [p.detach() for p in x], pre_decay
+    )
     if "rec" in params:
         assert before is not None
         loop = effective(params, "rec", "rec_gain")
-        total = total + contraction(lambda q: q @ loop.t(), [p.detach() for p in before])
+        past_spikes = [p.detach() for p in before]
+        traced = pre_decay if rec_decay is None else rec_decay
+        total = total + contraction(lambda q: q @ loop.t(), past_spikes, traced)
     if "bias" in params:
         for t in range(steps):
             past = 1.0 if bias_decay is None else sum(bias_decay ** (t - s) for s in range(t + 1))
@@ -282,7 +289,7 @@ def class_basis_signal(
         past = a.detach()
         n = a.shape[1]
         squared = (a**2).sum(1, keepdim=True)
-        norm = torch.sqrt(torch.where(squared > 1, squared, torch.ones_like(squared)))
+        norm = torch.sqrt(torch.where(squared >= 1, squared, torch.ones_like(squared)))
         if scale == "mean":
             s: Any = 1 / n
         elif scale == "sqrt":

@@ -63,8 +63,8 @@ def test_tensors_held_do_not_depend_on_the_number_of_steps(build, update: str) -
         learner.stream((torch.rand(2, 2, 8, 8) < 0.3).float(), labels, state)
         tensors = [
             *state.tensors(),
-            *learner.gradients.weight.values(),
-            *learner.gradients.bias.values(),
+            *state.gradients.weight.values(),
+            *state.gradients.bias.values(),
         ]
         held[t] = sum(x.untyped_storage().nbytes() for x in tensors)
     assert held[1] == held[10] == held[59]

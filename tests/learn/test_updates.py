@@ -80,7 +80,7 @@ def test_step_updates_use_the_new_weights_at_once(rule: str) -> None:
     state = other.init_stream(len(labels))
     for x in frames:
         other.stream(x, labels, state)
-        other.end_sequence()
+        other.end_sequence(state)
         with torch.no_grad():
             for p in by_hand.parameters():
                 p -= 0.3 * p.grad

@@ -103,6 +103,7 @@ def expected(
             post_gain=post_gain,
             bias_decay=how.get("bias_decay"),
             before=trial.before[layer.name],
+            rec_decay=pre,  # the release leaves only the network's own input untraced
         )
         found |= named(layer.name, grads)
     ones = [torch.ones_like(e) for e in errors]

@@ -52,7 +52,7 @@ E = TwoTrace
         ),
         (
             rules.ottt(),
-            E(0.5, 0.0, 1.0, 0.0, trace_bias=True),
+            E(None, 0.0, 1.0, 0.0, trace_bias=True),
             Backprop(),
             rules.SigmoidDerivative(4.0),
         ),
@@ -149,9 +149,9 @@ def test_factors_and_collapse_are_the_double_loop(rule: TwoTrace, recurrent: boo
         for term in factors.terms:
             for k, pre in term.pre.items():
                 stepped[k] = stepped[k] + (m[t] * term.post).T @ pre
-    collapsed = rule.collapse(m, psi)
+    collapsed = rule.collapse(m, psi, afferents)
     for k, a in afferents.items():
-        whole = torch.einsum("tbo,tbi->oi", collapsed.post, a)
+        whole = torch.einsum("tbo,tbi->oi", collapsed.post[k], a)
         assert torch.allclose(stepped[k], want[names[k]], atol=1e-11)
         assert torch.allclose(whole, want[names[k]], atol=1e-11)
     if rule.pre_gain == 1.0:

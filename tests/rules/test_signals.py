@@ -24,7 +24,7 @@ def know(outs: Tensor, labels: Tensor, classes: int, error: Tensor | None = None
     lead = outs.shape[: 2 if error is None or error.ndim == 3 else 1]
     y = torch.eye(classes, dtype=torch.float64)[labels].expand(*lead, classes)
     w = torch.full(lead, 1 / len(labels), dtype=torch.float64)
-    return Knowledge(outs, lambda z: CrossEntropy().error(z, y, w), y, len(labels), error)
+    return Knowledge(outs, lambda z: CrossEntropy().error(z, y, w), y, w, len(labels), error)
 
 
 def spikes(*shape: int) -> Tensor:
@@ -58,7 +58,7 @@ def test_class_basis_is_autograd_of_its_loss(
     for t, out in enumerate(outs):
         y = torch.eye(classes, dtype=torch.float64)[labels]
         w = torch.full((4,), 0.25, dtype=torch.float64)
-        known = Knowledge(out, lambda z, y=y, w=w: CrossEntropy().error(z, y, w), y, 4)
+        known = Knowledge(out, lambda z, y=y, w=w: CrossEntropy().error(z, y, w), y, w, 4)
         m, state = bound.step(known, state)
         assert float((m - want[t]).abs().max()) < 1e-13
 
@@ -68,7 +68,7 @@ def test_silent_samples_give_finite_signals(scale) -> None:
     bound = ClassBasis(scale=scale).bind(BlockInfo(0, (8,), None, 3), torch.zeros(1))
     outs = torch.zeros(5, 2, 8)
     y, w = torch.eye(3)[torch.tensor([0, 2])].expand(5, 2, 3), torch.full((5, 2), 0.5)
-    known = Knowledge(outs, lambda z: CrossEntropy().error(z, y, w), y, 2)
+    known = Knowledge(outs, lambda z: CrossEntropy().error(z, y, w), y, w, 2)
     m = bound.sequence(known)
     assert bool(torch.isfinite(m).all())
     assert float(m.abs().max()) > 0.0
@@ -79,7 +79,7 @@ def test_loud_samples_do_not_overflow() -> None:
     bound = ClassBasis(scale=1.0).bind(BlockInfo(0, (4096,), None, 10), torch.zeros(1))
     y, w = torch.eye(10)[:2], torch.full((2,), 0.5)
     m, _ = bound.step(
-        Knowledge(torch.ones(2, 4096), lambda z: CrossEntropy().error(z, y, w), y, 2), None
+        Knowledge(torch.ones(2, 4096), lambda z: CrossEntropy().error(z, y, w), y, w, 2), None
     )
     assert bool(torch.isfinite(m).all())
 
@@ -97,7 +97,7 @@ def test_a_squared_loss_makes_f_the_identity() -> None:
     outs, values = spikes(4, 3, 9), torch.randn(3, 5, dtype=torch.float64)
     w = torch.full((4, 3), 1 / 3, dtype=torch.float64)
     y = values.expand(4, 3, 5)
-    known = Knowledge(outs, lambda z: SquaredError().error(z, y, w), y, 3)
+    known = Knowledge(outs, lambda z: SquaredError().error(z, y, w), y, w, 3)
     got = ClassBasis(scale="mean").bind(BlockInfo(0, (9,), None, 5), LIKE).sequence(known)
     leaf = outs.clone().requires_grad_(True)
     z = leaf @ basis(5, 9, False).T / 9

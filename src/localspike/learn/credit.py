@@ -13,7 +13,7 @@ from ..rules.base import Rule
 from ..rules.class_basis import ClassBasis
 from ..rules.eligibility import ThroughTime, TwoTrace
 from ..rules.projection import Projection
-from ..rules.signal import BlockInfo, BoundSignal, Knowledge
+from ..rules.signal import BlockInfo, BoundSignal, Knowledge, Silent
 from .gradients import learning_blocks, readout_learns
 from .loss import Loss
 from .targets import Target
@@ -65,16 +65,27 @@ class Credit:
         self, net: Network, rule: Rule, loss: Loss, regulariser: FiringRate | None = None
     ) -> None:
         self.net, self.rule, self.loss, self.regulariser = net, rule, loss, regulariser
-        self.bound = self._bind()
+        if regulariser is not None and isinstance(rule.signal, Silent):
+            raise IllegalError(
+                f"rule {rule.name!r} leaves hidden blocks alone: no firing rate to regularise",
+                fix="Leave firing_rate out",
+            )
+        self.bound: dict[str, BoundSignal] = {}
+        self.bind()
 
-    def _bind(self) -> dict[str, BoundSignal]:
-        signal = self.rule.signal
-        if not isinstance(signal, ClassBasis | Projection):
-            return {}
+    def bind(self) -> None:
+        """Bind the signal to every block, in the dtype and on the device the network has now."""
+        like, signal = next(self.net.parameters()), self.rule.signal
+        self._bound_to = (like.dtype, like.device)
+        if isinstance(signal, ClassBasis | Projection):
+            names = list(self.net.blocks)
+            self.bound = {n: signal.bind(self._info(n, i), like) for i, n in enumerate(names)}
+
+    def follow(self) -> None:
+        """Bind again if the network has been moved or converted since."""
         like = next(self.net.parameters())
-        return {
-            name: signal.bind(self._info(name, i), like) for i, name in enumerate(self.net.blocks)
-        }
+        if (like.dtype, like.device) != self._bound_to:
+            self.bind()
 
     def _info(self, name: str, index: int) -> BlockInfo:
         block = self.net.blocks[name]
@@ -103,8 +114,8 @@ class Credit:
         readout = self.net.readout
         if name == self.net.readout_name and readout is not None:
             return self.traces.for_readout(readout.neuron.decay)
-        first = INPUT in self.net.wires[name]
-        return self.traces.for_first_block() if first else self.traces
+        gamma = self.net.blocks[name].neuron.decay
+        return self.traces.for_block(gamma, first=INPUT in self.net.wires[name])
 
     def psi(self, block: Spiking, u: Tensor) -> Tensor:
         """Ψ(u − θ)."""
@@ -114,11 +125,11 @@ class Credit:
         self, output: Tensor, target: Target, batch: int, readout_error: Tensor | None = None
     ) -> Knowledge:
         """What the signal of one block may know of this step or sequence."""
-        mask = (target.weight != 0)[..., None]
         return Knowledge(
             output,
             lambda z: self.loss.error(z, target.y, target.weight),
-            target.y * mask,
+            target.y,
+            target.weight,
             batch,
             readout_error,
         )

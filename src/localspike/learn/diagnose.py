@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from ..kernels.surrogate import spike_function
 from ..nn.network import INPUT, Network, State
 from .credit import Credit
 from .gradients import Gradients
-from .streaming import Streaming
+from .streaming import Streaming, StreamState
 from .targets import Target
 
 _FIX = "Lower the learning rate, clip gradients (clip_norm), or check the data's range"
@@ -46,17 +48,25 @@ def state_is_finite(state: State) -> bool:
 
 
 def explain(
-    credit: Credit, frames: Tensor, target: Target, dtype: torch.dtype | None
+    credit: Credit, frames: Tensor | None, target: Target | None, dtype: torch.dtype | None
 ) -> NumericalError:
-    """Run the batch again step by step and say where the first non-finite value appears."""
-    found = (
-        _in_weights(credit.net)
-        or _in_forward(credit.net, frames, dtype)
-        or _in_gradient(credit, frames, target, dtype)
-    )
-    return found or NumericalError(
-        "a non-finite gradient appeared in the backward pass through time", fix=_FIX
-    )
+    """Run the batch again step by step and say where the first non-finite value appears.
+
+    Where there is no batch to run again, or it shows nothing (a gradient through time has no
+    single step), the block whose ``.grad`` is not finite is named.
+    """
+    found = _in_weights(credit.net)
+    if found is None and frames is not None and target is not None:
+        found = _in_forward(credit.net, frames, dtype) or _in_gradient(
+            credit, frames, target, dtype
+        )
+    return found or _in_grad(credit.net)
+
+
+def _in_grad(net: Network) -> NumericalError:
+    wild = [name for name, norm in gradient_norms(net).items() if not math.isfinite(norm)]
+    where = f"the gradient of block {wild[0]!r}" if wild else "the sequence"
+    return NumericalError(f"a non-finite value appeared in {where}", fix=_FIX)
 
 
 def _in_weights(net: Network) -> NumericalError | None:
@@ -94,14 +104,34 @@ def _in_gradient(
 ) -> NumericalError | None:
     if not credit.rule.local_in_time:
         return None
-    engine, gradients = Streaming(credit, dtype), Gradients(credit.net, dtype)
-    state, weights = engine.init(frames.shape[1], training=False), credit.net.weights()
+    engine = Streaming(credit, dtype)
+    state = engine.init(frames.shape[1], training=False)
     for t, x in enumerate(frames.unbind(0)):
-        engine.step(x, target.at(t), state, weights, gradients)
-        for (name, _), grad in gradients.weight.items():
-            if not bool(torch.isfinite(grad).all()):
-                return _at("gradient", name, t)
+        engine.step(x, target.at(t), state)
+        name = first_wild_gradient(state.gradients)
+        if name is not None:
+            return _at("gradient", name, t)
     return None
+
+
+def first_wild_gradient(gradients: Gradients) -> str | None:
+    """The first block with a non-finite gathered gradient, or None."""
+    for (name, _), grad in gradients.weight.items():
+        if not bool(torch.isfinite(grad).all()):
+            return name
+    return None
+
+
+def explain_stream(net: Network, state: StreamState) -> NumericalError:
+    """What is not finite in a stream, from its live state: there is no batch to run again."""
+    t = state.steps - 1
+    for name, block in state.net.items():
+        if not bool(torch.isfinite(block.v).all()):
+            return _at("membrane", name, t)
+    for name, norm in gradient_norms(net).items():
+        if not math.isfinite(norm):
+            return _at("gradient", name, t)
+    return NumericalError(f"a non-finite value appeared at step {t}", fix=_FIX)
 
 
 def _at(what: str, block: str, step: int) -> NumericalError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..nn.layer import Readout, Spiking
+from ..nn.layer import Readout, Spiking, is_static
 from ..nn.network import Network
 from ..nn.synapse import Synapse
 from ..rules.eligibility import Collapsed, Factors
@@ -46,11 +46,11 @@ class Gradients:
     def add_sequence(self, name: str, collapsed: Collapsed, afferents: dict[str, Tensor]) -> None:
         """One contraction of a collapsed post factor [T, B, ...] with the raw afferents."""
         for afferent, pre in afferents.items():
-            synapse = self.synapse(name, afferent)
-            if pre.shape[0] > 1 and pre.stride(0) == 0:  # one frame for all steps: contract once
-                grad = synapse.contract(collapsed.post.sum(0), pre[0], self.dtype)
+            synapse, post = self.synapse(name, afferent), collapsed.post[afferent]
+            if is_static(pre):  # one frame for all steps: contract once
+                grad = synapse.contract(post.sum(0), pre[0], self.dtype)
             else:
-                grad = synapse.contract(collapsed.post.flatten(0, 1), pre.flatten(0, 1), self.dtype)
+                grad = synapse.contract(post.flatten(0, 1), pre.flatten(0, 1), self.dtype)
             self._add(name, afferent, grad)
         if self.has_bias(name) and collapsed.bias_post is not None:
             self._add_bias(name, collapsed.bias_post.flatten(0, 1))

@@ -61,7 +61,8 @@ class Layerwise:
         m = block.tail_pullback(m_out.flatten(0, 1), activity.contexts).view(activity.o.shape)
         signal = self.credit.regularise(m, block, activity, target)
         assert signal is not None  # m was not None
+        afferents = activity.afferents()
         collapsed = self.credit.eligibility(name).collapse(
-            signal, psi, bias=gradients.has_bias(name)
+            signal, psi, afferents, bias=gradients.has_bias(name)
         )
-        gradients.add_sequence(name, collapsed, activity.afferents())
+        gradients.add_sequence(name, collapsed, afferents)

@@ -14,8 +14,9 @@ from ..errors import ConfigError, DataError, IllegalError, ShapeError
 from ..nn.network import Network, State, masked_sum, mean_rate
 from ..rules.base import Rule
 from .bptt import ThroughTimeSchedule
+from .checks import check_optimizer, check_tensors, compute_dtype
 from .credit import Credit, FiringRate
-from .diagnose import explain, gradient_norms, state_is_finite
+from .diagnose import explain, explain_stream, gradient_norms, state_is_finite
 from .gradients import Gradients
 from .layerwise import Layerwise
 from .loss import CrossEntropy, Loss
@@ -108,14 +109,14 @@ class Learner:
         self.schedule, self.schedule_reason = choose(rule, update, schedule)
         self.update, self.active_steps = update, active_steps
         self.clip_norm, self.accumulate = clip_norm, accumulate
+        check_optimizer(net, optimizer)
         self.credit = Credit(net, rule, self.loss, firing_rate)
-        self.dtype = _compute_dtype(precision)
+        self.dtype = compute_dtype(precision)
         self.probe = probe
-        self.gradients = Gradients(net, self.dtype)
         self.generator = torch.Generator().manual_seed(seed)
         self.gathered = 0
         self.grad_norms: dict[str, float] = {}
-        self._stream: StreamState | None = None
+        self._own_stream: StreamState | None = None
 
     # -- whole sequences -------------------------------------------------------------------
 
@@ -124,15 +125,24 @@ class Learner:
 
         frames [T, B, ...] in the network's dtype; labels [B] or [T, B] classes, or values
         [B, C] or [T, B, C]; lengths [B], steps t ≥ length being padding that changes nothing.
-        Raises `NumericalError` naming block and step before any weight takes a non-finite value.
+        Dropout is drawn once per sequence. A non-finite membrane or gradient raises
+        `NumericalError` naming block and step, and the weights stay as they were.
         """
         frames, target, active = self._prepare(frames, labels, lengths)
         if self.gathered == 0:
             self.net.zero_grad(set_to_none=True)
         outcome = self._run(frames, target, active, training=True)
         if self.update == "sequence":
-            self._finish_batch(frames, target, outcome)
+            self._require_finite(state_is_finite(outcome.state), frames, target)
+            self.gathered += 1
+            if self.gathered == self.accumulate:
+                self._apply_gathered(frames, target)
         return self._result(outcome, lengths)
+
+    def flush(self) -> None:
+        """Apply what `fit` has gathered of an unfinished group of ``accumulate`` batches."""
+        if self.gathered:
+            self._apply_gathered()
 
     def gradient(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
         """Only the gradient: added to ``.grad``, no optimiser step, no clipping, no dropout."""
@@ -152,83 +162,91 @@ class Learner:
     def _prepare(
         self, frames: Tensor, labels: Tensor, lengths: Tensor | None
     ) -> tuple[Tensor, Target, list[bool]]:
+        """Checked frames with padding zeroed, targets, and the steps at which anything learns."""
+        check_tensors(labels, lengths)
         self.net.check(frames, lengths)
+        self.credit.follow()
         steps, batch = frames.shape[:2]
+        if lengths is not None and int(lengths.min()) == steps:
+            lengths = None  # nothing is padded, and a static input may stay one frame
         target, active = make_targets(
             self.loss, labels, self.credit.classes, steps, batch, lengths, self.active_steps, frames
         )
         if target.valid is not None:  # a padded step's input must not reach a trace
             mask = target.valid.view(steps, batch, *(1,) * (frames.ndim - 2))
             frames = torch.where(mask, frames, torch.zeros_like(frames))
+        if self.credit.regulariser is not None:  # it learns at every step that is not all padding
+            active = [True] * steps if target.valid is None else target.valid.any(1).tolist()
         return frames, target, active
 
     def _run(
         self, frames: Tensor, target: Target, active: list[bool], training: bool, learn: bool = True
     ) -> Outcome:
-        batch = frames.shape[1]
         if self.schedule == "streaming":
             return self._run_streaming(frames, target, active, training, learn)
-        state = self.net.init_state(batch, training=training, generator=self.generator)
+        generator = self.generator if training else None
+        state = self.net.init_state(frames.shape[1], training=training, generator=generator)
         if self.schedule == "bptt":
             return ThroughTimeSchedule(self.credit, self.dtype).run(frames, target, state)
+        gradients = Gradients(self.net, self.dtype)
         outcome = Layerwise(self.credit, self.dtype, self.probe).run(
-            frames, target, state, self.gradients
+            frames, target, state, gradients
         )
-        self.gradients.write()
+        gradients.write()
         return outcome
 
+    @torch.no_grad()
     def _run_streaming(
         self, frames: Tensor, target: Target, active: list[bool], training: bool, learn: bool
     ) -> Outcome:
         engine = Streaming(self.credit, self.dtype, self.probe)
-        state = engine.init(frames.shape[1], training, self.generator)
-        weights, steps = self.net.weights(), []
-        always = self.credit.regulariser is not None
+        state, steps = engine.init(frames.shape[1], training, self.generator), []
         for t, x in enumerate(frames.unbind(0)):
-            now = target.at(t) if active[t] or always else None
-            steps.append(engine.step(x, now, state, weights, self.gradients))
+            now = target.at(t) if active[t] else None
+            steps.append(engine.step(x, now, state))
             if learn and self.update == "step" and now is not None:
-                self._update_now(frames, target, state.net)
-                weights = self.net.weights()
-        self.gradients.write()
+                self._take(state)
+                self._require_finite(state_is_finite(state.net), frames, target)
+                self._apply(frames, target)
+        state.gradients.write()
         return _gather(steps, state.net, target.valid)
 
-    def _update_now(self, frames: Tensor, target: Target, state: State) -> None:
-        """Apply one step's gradient at once."""
+    def _take(self, state: StreamState) -> None:
+        """Let a stream's gathered gradient be the whole ``.grad``."""
         self.net.zero_grad(set_to_none=True)
-        self.gradients.write()
-        self._require_finite(state_is_finite(state), frames, target)
-        self._apply(frames, target)
+        state.gradients.write()
 
-    def _finish_batch(self, frames: Tensor, target: Target, outcome: Outcome) -> None:
-        self._require_finite(state_is_finite(outcome.state), frames, target)
-        self.gathered += 1
-        if self.gathered < self.accumulate:
-            return
+    def _apply_gathered(self, frames: Tensor | None = None, target: Target | None = None) -> None:
+        """Average the gathered batches' gradients and step."""
+        for p in self.net.parameters():
+            if p.grad is not None and self.gathered > 1:
+                p.grad /= self.gathered
         self.gathered = 0
-        if self.accumulate > 1:
-            for p in self.net.parameters():
-                if p.grad is not None:
-                    p.grad /= self.accumulate
         self._apply(frames, target)
 
-    def _apply(self, frames: Tensor, target: Target) -> None:
+    def _apply(self, frames: Tensor | None, target: Target | None) -> None:
         """Refuse a non-finite gradient, clip, and let the optimiser step."""
+        self._require_finite(self._norms_are_finite(), frames, target)
+        self._step_optimizer()
+
+    def _norms_are_finite(self) -> bool:
         self.grad_norms = gradient_norms(self.net)
-        finite = all(math.isfinite(norm) for norm in self.grad_norms.values())
-        self._require_finite(finite, frames, target)
+        return all(math.isfinite(norm) for norm in self.grad_norms.values())
+
+    def _step_optimizer(self) -> None:
         if self.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_norm)
         if self.optimizer is not None:
             self.optimizer.step()
 
-    def _require_finite(self, finite: bool, frames: Tensor, target: Target) -> None:
+    def _require_finite(self, finite: bool, frames: Tensor | None, target: Target | None) -> None:
         """Drop the gradient and say where it came from, before any weight changes."""
         if finite:
             return
+        error = explain(self.credit, frames, target, self.dtype)
         self.gathered = 0
         self.net.zero_grad(set_to_none=True)
-        raise explain(self.credit, frames, target, self.dtype)
+        raise error
 
     def _result(self, outcome: Outcome, lengths: Tensor | None) -> Result:
         # One transfer for all blocks: a device is not made to wait for each.
@@ -239,49 +257,56 @@ class Learner:
     # -- one time step at a time -----------------------------------------------------------
 
     def init_stream(self, batch: int) -> StreamState:
-        """A fresh state for `stream`; several can run interleaved."""
-        return Streaming(self.credit).init(batch, training=False)
+        """A fresh state for `stream`; several can run interleaved, each with its own gradient."""
+        return Streaming(self.credit, self.dtype).init(batch, training=False)
 
+    @torch.no_grad()
     def stream(
-        self,
-        x: Tensor,
-        labels: Tensor | None = None,
-        state: StreamState | None = None,
+        self, x: Tensor, labels: Tensor | None = None, state: StreamState | None = None
     ) -> Result:
         """One time step x [B, ...] of an endless sequence; memory is constant for ever.
 
         With labels ([B] classes or [B, C] values) the step learns: with update="step" the
         weights change now, with "sequence" gradients gather until `end_sequence`. Without
-        labels states and traces run and nothing is learned. ``state`` defaults to the
-        learner's own, started at the first step and dropped by `end_sequence`.
+        labels states and traces run and nothing is learned. There is no dropout. ``state``
+        defaults to the learner's own, started at the first step, dropped by `end_sequence`.
         """
         self._require_streamable()
         state = self._stream_state(x, state)
+        if labels is not None:
+            check_tensors(labels, None)
         target = None if labels is None else self._step_target(x, labels)
-        engine = Streaming(self.credit, self.dtype, self.probe)
-        step = engine.step(x, target, state, self.net.weights(), self.gradients)
+        step = Streaming(self.credit, self.dtype, self.probe).step(x, target, state)
+        if not state_is_finite(state.net):
+            raise explain_stream(self.net, state)
         if target is not None and self.update == "step":
-            whole = Target(target.y[None], target.weight[None], None)
-            self._update_now(x[None], whole, state.net)
+            self._take(state)
+            self._apply_stream(state)
         return self._result(_gather([step], state.net), None)
 
-    def end_sequence(self) -> None:
-        """Apply gradients gathered by `stream` (update="sequence") and forget its state."""
-        self._stream = None
-        if self.gradients.weight:
+    @torch.no_grad()
+    def end_sequence(self, state: StreamState | None = None) -> None:
+        """Apply what a stream has gathered (update="sequence"); the learner's own is forgotten."""
+        ended = state or self._own_stream
+        if state is None:
+            self._own_stream = None
+        if ended is not None and ended.gradients.weight:
+            self._take(ended)
+            self._apply_stream(ended)
+
+    def _apply_stream(self, state: StreamState) -> None:
+        if not self._norms_are_finite():
+            error = explain_stream(self.net, state)
             self.net.zero_grad(set_to_none=True)
-            self.gradients.write()
-            empty = self.net.sample_shape
-            like = next(self.net.parameters())
-            target = Target(
-                like.new_zeros((0, 1, self.credit.classes)), like.new_zeros((0, 1)), None
-            )
-            self._apply(like.new_zeros((0, 1, *empty)), target)
+            raise error
+        self._step_optimizer()
 
     def _require_streamable(self) -> None:
         why = obstacles(self.rule, self.update)["streaming"]
         if why is not None:
             raise IllegalError(f"rule {self.rule.name!r} cannot stream", got=why)
+        if self.accumulate > 1:
+            raise IllegalError("a stream cannot accumulate over batches", fix="Use accumulate=1")
         if not isinstance(self.active_steps, str):
             raise IllegalError(
                 "an endless stream has no last step, so active_steps cannot choose",
@@ -292,12 +317,13 @@ class Learner:
 
     def _stream_state(self, x: Tensor, state: StreamState | None) -> StreamState:
         self.net.check_step(x)
+        self.credit.follow()
         if len(x) == 0:
             raise ShapeError("an empty batch: no sample", got=list(x.shape), expected="B >= 1")
         if not bool(torch.isfinite(x).all()):
             raise DataError("a frame holds a non-finite value", expected="finite numbers")
         if state is None:
-            state = self._stream = self._stream or self.init_stream(len(x))
+            state = self._own_stream = self._own_stream or self.init_stream(len(x))
         first = next(iter(state.net.values()))
         if len(first.v) != len(x):
             raise ShapeError(
@@ -340,9 +366,3 @@ def _gather(steps: list[Step], state: State, valid: Tensor | None = None) -> Out
     }
     loss = torch.stack([step.loss for step in steps]).sum()
     return Outcome(loss, torch.stack([step.logits for step in steps]), rates, state)
-
-
-def _compute_dtype(precision: str) -> torch.dtype | None:
-    if precision not in ("float32", "bf16"):
-        raise ConfigError("unknown precision", got=precision, expected="'float32' or 'bf16'")
-    return torch.bfloat16 if precision == "bf16" else None

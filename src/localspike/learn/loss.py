@@ -6,6 +6,7 @@ that makes its own logits from a class basis.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,6 +63,8 @@ class CrossEntropy:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        if not all(0.0 <= w < math.inf for w in self.class_weights or ()):
+            raise ConfigError("class_weights", got=self.class_weights, expected="numbers >= 0")
         for name in ("label_smoothing", "mse"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(

@@ -26,7 +26,7 @@ class Probe:
         for what in ("x", "u", "o", "v", "out"):
             self._series[name, what].append(getattr(activity, what))
         self._series[name, "psi"].append(psi)
-        for afferent, q in (traces.pre or {}).items():
+        for afferent, q in traces.pre.items():
             self._final[name, f"q_{afferent}"] = q
         if traces.post is not None:
             self._final[name, "h"] = traces.post

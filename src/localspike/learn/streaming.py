@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..kernels.surrogate import spike_function
 from ..nn.layer import Activity, Spiking, Weights
-from ..nn.network import INPUT, State
+from ..nn.network import INPUT, Network, State
 from ..rules.eligibility import Factors, TraceState
 from .credit import Credit
 from .gradients import Gradients, learns
@@ -24,11 +24,26 @@ from .targets import Target
 
 @dataclass
 class StreamState:
-    """Everything one sequence batch carries from step to step: states, traces, filtered latents."""
+    """Everything one sequence batch carries from step to step: states, traces, filtered latents.
+
+    ``gradients`` gathers what steps have learned but no optimiser step has applied yet;
+    ``weights`` are the effective weights of the parameters' ``versions``.
+    """
 
     net: State
+    gradients: Gradients
     traces: dict[str, TraceState] = field(default_factory=dict)
     signals: dict[str, Tensor | None] = field(default_factory=dict)
+    steps: int = 0
+    weights: dict[str, Weights] = field(default_factory=dict)
+    versions: tuple[int, ...] = ()
+
+    def effective_weights(self, net: Network) -> dict[str, Weights]:
+        """The network's effective weights, worked out again only where a parameter changed."""
+        versions = tuple(p._version for p in net.parameters())
+        if versions != self.versions:
+            self.weights, self.versions = net.weights(), versions
+        return self.weights
 
     def tensors(self) -> list[Tensor]:
         """Every tensor held, for measuring the state's size."""
@@ -36,7 +51,7 @@ class StreamState:
         for block in self.net.values():
             held += [block.v, block.o, *block.masks]
         for trace in self.traces.values():
-            held += [*(trace.pre or {}).values(), trace.post]
+            held += [*trace.pre.values(), trace.post]
         return [x for x in held if x is not None]
 
 
@@ -70,7 +85,8 @@ class Streaming:
         self, batch: int, training: bool, generator: torch.Generator | None = None
     ) -> StreamState:
         """Zero state; traces are made at the first step, when shapes are known."""
-        return StreamState(self.net.init_state(batch, training=training, generator=generator))
+        state = self.net.init_state(batch, training=training, generator=generator)
+        return StreamState(state, Gradients(self.net, self.dtype))
 
     @torch.no_grad()
     def step(
@@ -78,10 +94,10 @@ class Streaming:
         x: Tensor,
         target: Target | None,
         state: StreamState,
-        weights: dict[str, Weights],
-        gradients: Gradients,
     ) -> Step:
-        """One step on x [B, ...]; with a target its gradient is added to ``gradients``."""
+        """One step on x [B, ...]; with a target its gradient is added to ``state.gradients``."""
+        weights, gradients = state.effective_weights(self.net), state.gradients
+        state.steps += 1
         outputs, seen, rates = {INPUT: x}, {}, {}
         batch, learning = x.shape[0], self._blocks_with_credit()
         for name, block in self.net.blocks.items():
@@ -95,7 +111,7 @@ class Streaming:
         if self.needs == "error":
             for name, s in seen.items():
                 self._learn_bound(name, s, target, batch, error, state, gradients)
-        elif self.needs == "backprop" and target is not None and error is not None:
+        elif seen and target is not None and error is not None:
             self._backpropagate(seen, error, target, outputs, weights, gradients)
         return Step(logits, self._loss(logits, target), rates)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,11 +89,13 @@ def active_mask(active: ActiveSteps, steps: int, batch: int, lengths: Tensor | N
         if active != "all":
             raise ConfigError("active_steps", got=active, expected="'all', a number or a sequence")
         return torch.ones(steps, batch, dtype=torch.bool)
-    if isinstance(active, int):
+    if isinstance(active, bool):
+        raise ConfigError("active_steps", got=active, expected="'all', a number or a sequence")
+    if isinstance(active, int | np.integer):
         if active < 1:
             raise ConfigError("active_steps", got=active, expected="the last k >= 1 steps")
         ends = torch.full((batch,), steps) if lengths is None else lengths.cpu()
-        return time >= ends - active
+        return time >= ends - int(active)
     chosen = torch.zeros(steps, batch, dtype=torch.bool)
     outside = [t for t in active if not 0 <= t < steps]
     if outside:

@@ -116,6 +116,8 @@ class Trainer:
         at = self.position
         for batch in self.train.batches(at.epoch, at.batch):
             self._step(batch)
+            if at.batch == len(self.train):
+                self._flush()  # or an unfinished group of accumulated batches would be lost
             if self.stop.asked:
                 self._leave()
             every = self.plan.checkpoint_every
@@ -137,6 +139,12 @@ class Trainer:
         if self.plan.log_every and at.step % self.plan.log_every == 0:
             self._log_step()
         self.progress.advance()
+
+    def _flush(self) -> None:
+        try:
+            self.learner.flush()
+        except NumericalError as error:
+            raise self._not_finite(error) from error
 
     def _log_step(self) -> None:
         self._write("train", self.recent_meter.means() | {"grad_norm": grad_norms(self.net)})

@@ -92,8 +92,8 @@ class Spiking(nn.Module):
         super().__init__()
         self.synapse, self.neuron, self.recurrent = synapse, neuron or LIF(), recurrent
         self.tail, self.latent = tuple(tail), latent
-        if recurrent is not None and not isinstance(synapse, Linear):
-            raise ConfigError("recurrent weights need a linear synapse", got=type(synapse).__name__)
+        if recurrent is not None:
+            _check_recurrent(synapse, recurrent)
 
     def neuron_shape(self, shape: Shape) -> Shape:
         """Shape of one sample's membrane for an input sample of ``shape``."""
@@ -214,6 +214,22 @@ class Spiking(nn.Module):
         for op, context in zip(reversed(self.tail), reversed(contexts), strict=True):
             grad = op.pullback(grad, context)
         return grad
+
+
+def _check_recurrent(synapse: Synapse, recurrent: Linear) -> None:
+    if not isinstance(synapse, Linear):
+        raise ConfigError("recurrent weights need a linear synapse", got=type(synapse).__name__)
+    got = (recurrent.inputs, recurrent.outputs)
+    if got != (synapse.outputs, synapse.outputs):
+        raise ConfigError(
+            "recurrent weights do not fit the layer",
+            got=f"Linear{got}",
+            expected=f"Linear{(synapse.outputs, synapse.outputs)}",
+        )
+    if recurrent.bias is not None:
+        raise ConfigError(
+            "recurrent weights with a bias of their own", fix="Give the bias to the input synapse"
+        )
 
 
 class Readout(nn.Module):

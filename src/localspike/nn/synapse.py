@@ -26,7 +26,14 @@ class Synapse(nn.Module, ABC):
     bias: nn.Parameter | None
 
     def _make(self, shape: tuple[int, ...], bias: bool, standardised: bool) -> None:
-        bound = math.prod(shape[1:]) ** -0.5
+        fan_in = math.prod(shape[1:])
+        if standardised and fan_in < 2:
+            raise ConfigError(
+                "weight standardisation needs a fan-in of at least 2",
+                got=f"weights of shape {list(shape)}",
+                fix="Build this layer with standardised=False",
+            )
+        bound = fan_in**-0.5
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         ones = (shape[0], *(1,) * (len(shape) - 1))
         self.gain = nn.Parameter(torch.ones(ones)) if standardised else None

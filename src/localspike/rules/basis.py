@@ -1,9 +1,9 @@
 """Class bases of the local learning signal: fixed matrices B [C, n], generated, never stored.
 
 The canonical square wave is integer arithmetic only, so it is bit-identical on every platform
-and a microcontroller reads its sign from the top bit of a 32-bit phase. It differs from the exact
-sign(sin(f·i)) in at most 0.2 % of the entries, nearly all of them latent 0, whose sine is 0. The
-sine form is the released code's, in float32, where rounding f·i changes up to 0.6 % of the entries.
+and a microcontroller reads its sign from the top bit of a 32-bit phase. Against the exact
+sign(sin(f·i)) it differs at latent 0, whose sine is 0 (one entry in n), and hardly elsewhere. The
+sine form is the released code's, in float32, where rounding f·i changes up to 0.9 % of the entries.
 """
 
 from __future__ import annotations

@@ -61,6 +61,8 @@ class ClassBasis:
                 got=self.scale,
                 expected="'mean', 'sqrt', 'l2', 'l2_full' or a number",
             )
+        if self.pool is not None and self.pool < 0:
+            raise ConfigError("pool", got=self.pool, expected="a size >= 1, 0 or None")
         if not 0.0 <= self.latent_decay < 1.0:
             raise ConfigError(
                 "latent_decay out of range", got=self.latent_decay, expected="a decay in [0, 1)"
@@ -140,7 +142,7 @@ def _latent_count(output_shape: tuple[int, ...], size: int | None) -> int:
 
 
 def _remove_radial(m: Tensor, a: Tensor) -> Tensor:
-    """Apply I − ââᵀ where ‖a‖ > 1; inside the unit ball the scale is constant, so no term."""
+    """Apply I − ââᵀ where ‖a‖ ≥ 1; inside the unit ball the scale is constant, so no term."""
     norm_sq = a.square().sum(-1, keepdim=True)
     along = (m * a).sum(-1, keepdim=True) / norm_sq.clamp(min=1.0)
-    return m - torch.where(norm_sq > 1.0, along, torch.zeros_like(along)) * a
+    return m - torch.where(norm_sq >= 1.0, along, torch.zeros_like(along)) * a

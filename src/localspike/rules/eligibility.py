@@ -6,7 +6,7 @@ Every eligibility yields ``Term(post, pre)`` pairs: with the learning signal m t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,9 +27,9 @@ class Term(NamedTuple):
 
 
 class TraceState(NamedTuple):
-    """Traces after a step: q per afferent (None if λ_pre = 0), h, and the bias trace (scalar)."""
+    """Traces after a step: q per traced afferent, h (None if α_post = 0), the bias's (scalar)."""
 
-    pre: Afferents | None
+    pre: Afferents
     post: Tensor | None
     bias: float
 
@@ -43,9 +43,9 @@ class Factors(NamedTuple):
 
 
 class Collapsed(NamedTuple):
-    """A whole sequence collapsed: ``post`` [T, B, ...] contracts with the raw afferents."""
+    """A whole sequence collapsed: ``post[k]`` [T, B, ...] contracts with raw afferent k."""
 
-    post: Tensor
+    post: Mapping[str, Tensor]
     bias_post: Tensor | None
 
 
@@ -59,7 +59,7 @@ class TwoTrace:
     Parameters
     ----------
     pre_decay, post_decay:
-        λ_pre in [0, 1] and λ_post in [0, 1], per step.
+        λ_pre in [0, 1] and λ_post in [0, 1], per step; λ_pre = None takes the block's own γ.
     pre_gain, post_gain:
         α_pre and α_post.
     trace_input:
@@ -68,20 +68,23 @@ class TwoTrace:
         True gives the bias the trace of a constant input 1, as the exact gradient has it.
     readout_decay:
         Trace decay of the readout's input; None uses the readout's own leak (exact).
+    untraced:
+        Afferents without a pre trace; set by `for_block`.
 
-    Source: RULES of S-TLLR (arXiv 2306.15220) and TESS (arXiv 2502.01837) eq. (7).
+    Source: S-TLLR (arXiv 2306.15220) and TESS (arXiv 2502.01837) eq. (7).
 
     >>> TwoTrace(pre_decay=0.5, post_gain=0.0)
     TwoTrace(pre_decay=0.5, post_decay=0.0, pre_gain=1.0, post_gain=0.0, ...)
     """
 
-    pre_decay: float
+    pre_decay: float | None
     post_decay: float = 0.0
     pre_gain: float = 1.0
     post_gain: float = 0.0
     trace_input: bool = True
     trace_bias: bool = False
     readout_decay: float | None = None
+    untraced: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("pre_decay", "post_decay", "readout_decay"):
@@ -94,9 +97,15 @@ class TwoTrace:
                     fix="Convert a time constant with exp(-dt/tau)",
                 )
 
-    def for_first_block(self) -> TwoTrace:
-        """The eligibility of the block that sees the network's input."""
-        return self if self.trace_input else replace(self, pre_decay=0.0)
+    def for_block(self, gamma: float, first: bool) -> TwoTrace:
+        """The eligibility of one block: membrane decay γ, and whether it sees the net's input."""
+        decay = gamma if self.pre_decay is None else self.pre_decay
+        untraced = ("input",) if first and not self.trace_input else ()
+        return replace(self, pre_decay=decay, untraced=untraced)
+
+    def decay_of(self, afferent: str) -> float:
+        """λ_pre of one afferent ("input" or "recurrent"), once bound to a block."""
+        return 0.0 if afferent in self.untraced else self.pre_decay or 0.0
 
     def for_readout(self, leak: float) -> TwoTrace:
         """The readout's: one trace with its leak (or `readout_decay`), no post trace."""
@@ -106,51 +115,58 @@ class TwoTrace:
 
     def init(self, afferents: Afferents, u: Tensor) -> TraceState:
         """All traces zero; shapes follow the afferents and ``u``."""
-        pre = {k: torch.zeros_like(x) for k, x in afferents.items()} if self.pre_decay else None
+        pre = {k: torch.zeros_like(x) for k, x in afferents.items() if self.decay_of(k)}
         return TraceState(pre, torch.zeros_like(u) if self.post_gain else None, 0.0)
 
     def step(
         self, state: TraceState, afferents: Afferents, psi: Tensor
     ) -> tuple[Factors, TraceState]:
         """Advance the traces by one step and give this step's factors (Ψ = ``psi``)."""
-        bias = (self.pre_decay * state.bias if self.trace_bias else 0.0) + 1.0
+        pre = {k: trace.trace_step(q, afferents[k], self.decay_of(k)) for k, q in state.pre.items()}
         eligible = psi if self.pre_gain == 1.0 else self.pre_gain * psi
-        if state.pre is None:
-            pre, terms = None, self._untraced(eligible, state.post, afferents)
-        else:
-            pre = {
-                k: trace.trace_step(state.pre[k], x, self.pre_decay) for k, x in afferents.items()
-            }
-            terms = self._traced(eligible, state.post, pre, afferents)
+        terms = self._terms(eligible, state.post, pre, afferents)
         post = None if state.post is None else trace.trace_step(state.post, psi, self.post_decay)
+        bias = ((self.pre_decay or 0.0) * state.bias if self.trace_bias else 0.0) + 1.0
         bias_post = eligible if self.trace_bias else psi
         return Factors(terms, bias_post, bias), TraceState(pre, post, bias)
 
-    def _untraced(self, eligible: Tensor, h: Tensor | None, x: Afferents) -> tuple[Term, ...]:
-        """λ_pre = 0: both terms share the pre factor x, so they are one term."""
-        post = eligible if h is None else torch.add(eligible, h, alpha=self.post_gain)
-        return (Term(post, x),)
-
-    def _traced(
+    def _terms(
         self, eligible: Tensor, h: Tensor | None, q: Afferents, x: Afferents
     ) -> tuple[Term, ...]:
-        first = Term(eligible, q)
-        return (first,) if h is None else (first, Term(self.post_gain * h, x))
+        """Where λ_pre = 0 both terms share the pre factor x, so they are one contraction."""
+        terms = [Term(eligible, q)] if q else []
+        if q and h is not None:
+            terms.append(Term(self.post_gain * h, {k: x[k] for k in q}))
+        plain = {k: v for k, v in x.items() if k not in q}
+        if plain:
+            both = eligible if h is None else torch.add(eligible, h, alpha=self.post_gain)
+            terms.append(Term(both, plain))
+        return tuple(terms)
 
-    def collapse(self, m: Tensor, psi: Tensor, *, bias: bool = True) -> Collapsed:
+    def collapse(
+        self, m: Tensor, psi: Tensor, afferents: Iterable[str] = ("input",), *, bias: bool = True
+    ) -> Collapsed:
         """Whole sequence, zero initial traces: c[s] of the reverse-time identity plus α_post m ⊙ h.
 
-        m, psi: [T, B, ...]. The result contracts with the raw x[s] (and o[s−1]). Without a
-        ``bias`` its post factor is not made.
+        m, psi: [T, B, ...]. Each afferent's result contracts with its raw activity, x[s] or
+        o[s−1]. Without a ``bias`` its post factor is not made.
         """
         a = m * psi if self.pre_gain == 1.0 else m * psi * self.pre_gain
-        post = trace.trace_reverse(a, self.pre_decay) if self.pre_decay else a
-        untraced = m * psi if bias and not self.trace_bias else None
-        bias_post = post if self.trace_bias else untraced
+        decays = {k: self.decay_of(k) for k in afferents}
+        traced = {d: trace.trace_reverse(a, d) if d else a for d in {*decays.values()}}
+        bias_post = self._bias_post(a, m, psi, traced) if bias else None
         if self.post_gain:
             h = trace.trace_exclusive(psi, self.post_decay)
-            post = torch.addcmul(post, m, h, value=self.post_gain)
-        return Collapsed(post, bias_post)
+            traced = {d: torch.addcmul(c, m, h, value=self.post_gain) for d, c in traced.items()}
+        return Collapsed({k: traced[d] for k, d in decays.items()}, bias_post)
+
+    def _bias_post(
+        self, a: Tensor, m: Tensor, psi: Tensor, traced: Mapping[float, Tensor]
+    ) -> Tensor:
+        if not self.trace_bias:
+            return m * psi
+        decay = self.pre_decay or 0.0
+        return traced[decay] if decay in traced else trace.trace_reverse(a, decay)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,12 @@ def tess(
     >>> tess().eligibility.post_gain
     1.0
     """
+    if published_code and (basis, scale) != ("integer_square", "l2"):
+        raise ConfigError(
+            "published_code=True brings its own basis and scale",
+            got=f"basis={basis!r}, scale={scale!r}",
+            fix="Leave both out, or leave published_code out",
+        )
     if published_code:
         basis, scale = "sine_square", "mean"
     return Rule(
@@ -83,23 +89,24 @@ def s_tllr(
 
 
 def ottt(
-    decay: float = 0.5, surrogate: SurrogateName = "sigmoid", published_code: bool = False
+    decay: float | None = None, surrogate: SurrogateName = "sigmoid", published_code: bool = False
 ) -> Rule:
     """OTTT: the pre trace decays as the membrane (λ_pre = γ), no post trace, backprop per step.
 
-    ``decay`` must be the network's membrane decay γ. By default every spiking layer's input is
-    traced, biases too, and the readout's input by the readout's own leak; then one feed-forward
-    layer has exactly the gradient of BPTT with detached reset. ``published_code=True`` is the
-    release: the network's input untraced, the readout's input traced with γ, biases untraced.
+    ``decay=None`` takes each block's own γ. By default every spiking layer's input is traced,
+    biases too, and the readout's input by the readout's own leak; then one feed-forward layer has
+    exactly the gradient of BPTT with detached reset. ``published_code=True`` is the release: the
+    network's input untraced, the readout's input traced with γ (0.5 unless ``decay`` says
+    otherwise), biases untraced.
 
     Source: arXiv 2210.04195; γ = 0.5, θ = 1, sigmoid Ψ with α = 4, loss 0.95 CE + 0.05 MSE over T,
     SGD 0.1 with momentum 0.9 and a cosine over 300 epochs.
 
-    >>> ottt().eligibility.pre_decay
-    0.5
+    >>> ottt().eligibility.trace_bias
+    True
     """
     traces = (
-        TwoTrace(decay, trace_input=False, readout_decay=decay)
+        TwoTrace(decay, trace_input=False, readout_decay=0.5 if decay is None else decay)
         if published_code
         else TwoTrace(decay, trace_bias=True)
     )

@@ -18,8 +18,10 @@ class Projection:
     """A fixed random matrix B [C, n] carries the output error, its sign, or the label to a block.
 
     * ``"dfa"``: m = e B, e = ∂L/∂logits of the same step (direct feedback alignment)
-    * ``"sdfa"``: m = sign(e) B / batch
-    * ``"drtp"``: m = −y* B / batch, y* the one-hot label (the error's sign on the target class)
+    * ``"sdfa"``: m = w sign(e) B
+    * ``"drtp"``: m = −w y* B, y* the one-hot label (the error's sign on the target class)
+
+    w is the sample's weight in the loss: 1/batch times class weight and scale, 0 where inactive.
 
     Parameters
     ----------
@@ -83,11 +85,11 @@ class _BoundProjection:
 
     def _error(self, known: Knowledge) -> Tensor:
         if self.spec.kind == "drtp":
-            error = -known.target / known.batch
+            error = -known.target * known.weight[..., None]
         elif known.readout_error is None:
             raise ConfigError("a projected error needs the readout's error of the same step")
         elif self.spec.kind == "sdfa":
-            error = known.readout_error.sign() / known.batch
+            error = known.readout_error.sign() * known.weight[..., None]
         else:
             error = known.readout_error
         return error if self.spec.batch_mean else error * known.batch

@@ -28,13 +28,15 @@ class Knowledge(NamedTuple):
     """What a signal may know at run time; leading axes [B] in a step, [T, B] in a sequence.
 
     ``error_of(z)`` is ∂L/∂z of the network's loss at logits z [..., C], with the batch mean, the
-    class weights and the mask of active steps already in it. ``target`` is the one-hot class or
-    the value [..., C], 0 where inactive; ``readout_error`` is ∂L/∂logits of this very step.
+    class weights and the mask of active steps already in it; ``weight`` [...] is that factor alone,
+    0 where inactive. ``target`` is the one-hot class or the value [..., C]; ``readout_error`` is
+    ∂L/∂logits of this very step.
     """
 
     output: Tensor
     error_of: Callable[[Tensor], Tensor]
     target: Tensor
+    weight: Tensor
     batch: int
     readout_error: Tensor | None = None
 

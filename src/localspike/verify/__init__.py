@@ -37,6 +37,10 @@ def _result(path: Path) -> dict[str, Any]:
     except LocalspikeError as error:
         line = str(error) if str(path) in str(error) else f"{path}: {error}"
         return {**result, "status": UNREADABLE, "error": line}
+    except (RuntimeError, OverflowError, MemoryError, ValueError) as error:
+        # Sizes in a file need not fit together or into memory, and torch says so in its own way.
+        damage = DataError(f"{path}: its sizes do not fit together", got=type(error).__name__)
+        return {**result, "status": UNREADABLE, "error": str(damage)}
     if not all(report.ok for report in result["reports"]):
         result["status"] = DIFFER
     return result

@@ -32,7 +32,8 @@ from .vectors import Vectors
 
 
 class Case(NamedTuple):
-    """A run to repeat. ``where`` maps a recorded array to (block, quantity) of our run."""
+    """A run to repeat. ``where`` maps every recorded output of the kind to (block, quantity) of
+    our run; ``optional`` outputs may be missing from a file."""
 
     net: Network
     rule: Rule
@@ -42,6 +43,7 @@ class Case(NamedTuple):
     active: ActiveSteps
     where: dict[str, tuple[str, str]]
     sharp: bool
+    optional: frozenset[str] = frozenset()
 
 
 def build(vectors: Vectors) -> Case:
@@ -110,14 +112,17 @@ def _pool(v: Vectors) -> tuple[Tail, ...]:
     return (MaxPool(size) if kind == "MAX" else AvgPool(size),)
 
 
-_LAYER = {
+_TESS_LAYER = {
     "out_spikes": ("layer", "out"),
-    "membrane_after_reset": ("layer", "v"),
-    "membrane_after_reset_final": ("layer", "v_final"),
     "trace_pre_final": ("layer", "q"),
     "trace_post_final": ("layer", "h"),
     "grad_weight": ("layer", "synapse.weight"),
     "grad_gain": ("layer", "synapse.gain"),
+}
+_TESS_CONV = {**_TESS_LAYER, "membrane_after_reset": ("layer", "v")}
+_TESS_LINEAR = {
+    **_TESS_LAYER,
+    "membrane_after_reset_final": ("layer", "v_final"),
     "grad_bias": ("layer", "synapse.bias"),
 }
 
@@ -130,7 +135,7 @@ def _tess_conv(v: Vectors) -> Case:
     net = Network({"layer": block, "readout": readout}, shape)
     active = range(v.integer("signal_active_from"), len(x))
     return Case(
-        net, _tess_rule(v, Triangle()), x, v.labels(), CrossEntropy(), active, _LAYER, False
+        net, _tess_rule(v, Triangle()), x, v.labels(), CrossEntropy(), active, _TESS_CONV, False
     )
 
 
@@ -143,7 +148,8 @@ def _tess_linear(v: Vectors) -> Case:
     readout = _silent_readout((weight.shape[0],), v.integer("num_classes", least=1))
     net = Network({"layer": Spiking(synapse, _lif(v)), "readout": readout}, x.shape[2:])
     rule = _tess_rule(v, FastSigmoid())
-    return Case(net, rule, x, v.labels(), CrossEntropy(), "all", _LAYER, True)
+    optional = frozenset() if standardised else frozenset({"grad_gain"})
+    return Case(net, rule, x, v.labels(), CrossEntropy(), "all", _TESS_LINEAR, True, optional)
 
 
 def _stllr_signal(v: Vectors) -> Signal:
@@ -180,8 +186,10 @@ def _stllr_recurrent(v: Vectors) -> Case:
     )
     rule = Rule("s_tllr", traces, _stllr_signal(v), FastSigmoid())
     where = {
-        **_LAYER,
         "hidden_spikes": ("layer", "o"),
+        "grad_weight": ("layer", "synapse.weight"),
+        "grad_gain": ("layer", "synapse.gain"),
+        "grad_bias": ("layer", "synapse.bias"),
         "grad_weight_rec": ("layer", "recurrent.weight"),
         "grad_gain_rec": ("layer", "recurrent.gain"),
         **_readout_arrays("out"),
@@ -208,11 +216,11 @@ def _two_convs(v: Vectors, bias: bool, inclusive: bool, tail: tuple[Tail, ...]) 
     return Network({"layer1": first, "layer2": second, "readout": Readout(linear)}, shape)
 
 
-def _two_conv_arrays() -> dict[str, tuple[str, str]]:
+def _two_conv_arrays(*parts: str) -> dict[str, tuple[str, str]]:
     where = _readout_arrays("readout")
     for i in ("1", "2"):
         where[f"spikes{i}"] = (f"layer{i}", "o")
-        for part in ("weight", "gain", "bias"):
+        for part in parts:
             where[f"grad_{part}{i}"] = (f"layer{i}", f"synapse.{part}")
     return where
 
@@ -223,10 +231,8 @@ def _stllr_conv(v: Vectors) -> Case:
     rule = Rule(
         "s_tllr", TwoTrace(pre_decay, post_decay, pre_gain, post_gain), Backprop(), Triangle()
     )
-    last = v.integer("signal_last_steps", least=1)
-    return Case(
-        net, rule, v.tensor("x"), v.labels(), CrossEntropy(), last, _two_conv_arrays(), False
-    )
+    where, last = _two_conv_arrays("weight", "gain"), v.integer("signal_last_steps", least=1)
+    return Case(net, rule, v.tensor("x"), v.labels(), CrossEntropy(), last, where, False)
 
 
 def _ottt_conv(v: Vectors) -> Case:
@@ -236,7 +242,8 @@ def _ottt_conv(v: Vectors) -> Case:
     traces = TwoTrace(decay, trace_input=False, readout_decay=decay)
     rule = Rule("ottt", traces, Backprop(), SigmoidDerivative(v.number("surrogate_alpha")))
     loss = CrossEntropy(scale=v.number("loss_scale"))
-    return Case(net, rule, v.tensor("x"), v.labels(), loss, "all", _two_conv_arrays(), False)
+    where = _two_conv_arrays("weight", "gain", "bias")
+    return Case(net, rule, v.tensor("x"), v.labels(), loss, "all", where, False)
 
 
 _KINDS: dict[str, Callable[[Vectors], Case]] = {

@@ -82,8 +82,13 @@ def _outputs(vectors: Vectors, case: Case) -> list[str]:
             got=unknown,
             expected=f"of {vectors.kind}: {sorted(case.where)}",
         )
-    if not any(n in SPIKES for n in names) or not any(n.startswith("grad_") for n in names):
-        raise DataError(f"{vectors.path}: no recorded spikes or gradients to compare", got=names)
+    missing = sorted(case.where.keys() - set(names) - case.optional)
+    if missing:
+        raise DataError(
+            f"{vectors.path}: recorded outputs are missing",
+            got=f"no {', '.join(missing)}",
+            expected=f"all outputs of {vectors.kind}",
+        )
     return names
 
 
@@ -144,7 +149,7 @@ def _trace(case: Case, probe: Probe, block: str, which: str) -> Tensor:
     rule = case.rule.eligibility
     assert isinstance(rule, TwoTrace)  # every kind is a rule of traces
     if which == "q":
-        return trace.trace_forward(probe.series(block, "x"), rule.pre_decay)[-1]
+        return trace.trace_forward(probe.series(block, "x"), rule.decay_of("input"))[-1]
     return trace.trace_forward(probe.series(block, "psi"), rule.post_decay)[-1]
 
 
