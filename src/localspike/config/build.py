@@ -56,6 +56,9 @@ def build_session(config: RunConfig, data_root: DataRoot = None) -> Session:
         Whatever part of the configuration cannot be built says so.
     """
     device = pick_device(config.training.device)
+    if device.type == "cuda" and config.learner.precision == "float32":
+        # float32 means float32: TF32 products would flip spikes near threshold.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     train = load_split(config, "train", data_root)
