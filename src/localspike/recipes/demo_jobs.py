@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,11 +50,20 @@ def start_worker(ticks: Any) -> None:
     """Set a worker process up: one thread, a queue for finished epochs, Ctrl-C left to trainers."""
     global _ticks
     _ticks = ticks
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     # Between jobs the parent decides; within a job the trainer listens and saves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker's figures and warnings must not draw over the parent's progress bar.
     os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+def _end_with_parent() -> None:
+    """A killed demo must not leave workers behind; their runs go on from the last checkpoint."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def config_of(job: Job) -> RunConfig:
