@@ -207,10 +207,19 @@ class Credit:
         return learning_blocks(self.net)
 
     def hidden_with_signal(self) -> dict[str, Spiking]:
-        """Blocks whose signal is worked out: those that learn, or all where one asks the next."""
+        """Blocks whose signal is worked out.
+
+        Those that learn; where the signal is sent down, also those it crosses on the way; where
+        one block asks the one below, all.
+        """
+        learning, blocks = self.hidden_that_learn(), self.net.blocks
         if self.companion is not None:
-            return self.net.blocks
-        return self.hidden_that_learn()
+            return blocks
+        if self.rule.signal.needs != "backprop" or not learning:
+            return learning
+        names = list(blocks)
+        crossed = names[names.index(next(iter(learning))) :]
+        return {name: blocks[name] for name in crossed}
 
     def readout_learns(self) -> bool:
         """True where the readout takes gradients."""

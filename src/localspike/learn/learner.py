@@ -324,7 +324,7 @@ class Learner:
     def _require_streamable(self) -> None:
         why = obstacles(self.rule, self.update)["streaming"]
         if why is not None:
-            raise IllegalError(f"rule {self.rule.name!r} cannot stream", got=why)
+            raise IllegalError(f"rule {self.rule.name!r} cannot stream: {why}")
         if self.accumulate > 1:
             raise IllegalError("a stream cannot accumulate over batches", fix="Use accumulate=1")
         if not (isinstance(self.active_steps, str) and self.active_steps == "all"):

@@ -95,7 +95,11 @@ class Streaming:
         """One step on x [B, ...]; with a target its gradient is added to ``state.gradients``."""
         weights, gradients = state.effective_weights(self.net), state.gradients
         state.steps += 1
-        batch, learning, companion = x.shape[0], self._blocks_with_credit(), self.credit.companion
+        batch, learning, companion = (
+            x.shape[0],
+            self.credit.hidden_with_signal(),
+            self.credit.companion,
+        )
         drives: dict[str, Tensor] = {}
         if companion is not None:
             target = _required(target)
@@ -113,7 +117,7 @@ class Streaming:
             for name, s in seen.items():
                 self._learn_bound(name, s, target, self._told(error, weights), state, gradients)
         elif seen and target is not None and error is not None:
-            self._backpropagate(seen, error, target, outputs, weights, gradients)
+            self._backpropagate(seen, error, target, weights, gradients)
         return Step(logits, self._loss(logits, target), rates)
 
     def _told(
@@ -122,14 +126,6 @@ class Streaming:
         """What the readout sends to signals that need it: its error and its weights."""
         name = self.net.readout_name
         return None if error is None or name is None else (error, weights[name].input)
-
-    def _blocks_with_credit(self) -> list[str]:
-        """Blocks a signal reaches: those that learn and, if it is sent down, those it crosses."""
-        learning = list(self.credit.hidden_with_signal())
-        if self.needs != "backprop" or not learning:
-            return learning
-        names = list(self.net.blocks)
-        return names[names.index(learning[0]) :]
 
     def _advance(
         self,
@@ -231,47 +227,29 @@ class Streaming:
         seen: dict[str, _Seen],
         error: Tensor,
         target: Target,
-        outputs: dict[str, Tensor],
         weights: dict[str, Weights],
         gradients: Gradients,
     ) -> None:
         """m of every block by the chain rule through this step's layers, not through time."""
         arriving: dict[str, Tensor] = {}
+        shapes = {name: s.activity.out.shape for name, s in seen.items()}
         readout, last = self.net.readout, self.net.readout_name
         assert readout is not None and last is not None  # `Credit` has checked
         flat_shape = torch.Size((error.shape[0], readout.synapse.inputs))
-        self._send(
-            last,
-            readout.synapse.pullback(error, weights[last].input, flat_shape, self.dtype),
-            outputs,
-            arriving,
-        )
+        back = readout.synapse.pullback(error, weights[last].input, flat_shape, self.dtype)
+        self.net.scatter(last, back, shapes, arriving)
         for name in reversed(list(seen)):
             block, s = self.net.blocks[name], seen[name]
             m_out = arriving.pop(name, None)
             m = None if m_out is None else block.tail_pullback(m_out, s.activity.contexts)
             m = self._add(name, m, s, target, gradients)
-            if m is not None and self._has_learning_source(name, seen):
+            # An input gradient nobody would read is spared.
+            if m is not None and any(source in seen for source in self.net.wires[name]):
                 delta = m * s.psi
                 back = block.synapse.pullback(
                     delta, weights[name].input, s.activity.x.shape, self.dtype
                 )
-                self._send(name, back, outputs, arriving)
-
-    def _has_learning_source(self, name: str, seen: dict[str, _Seen]) -> bool:
-        """False spares an input gradient nobody would read."""
-        first = next(iter(seen))
-        return any(source != INPUT for source in self.net.wires[name]) and name != first
-
-    def _send(
-        self, name: str, grad: Tensor, outputs: dict[str, Tensor], arriving: dict[str, Tensor]
-    ) -> None:
-        """Give a block's input gradient to every source it adds."""
-        for source in self.net.wires[name]:
-            if source == INPUT:
-                continue
-            shaped = grad.view(outputs[source].shape)
-            arriving[source] = arriving[source] + shaped if source in arriving else shaped
+                self.net.scatter(name, back, shapes, arriving)
 
     def _loss(self, logits: Tensor, target: Target | None) -> Tensor:
         if target is None:

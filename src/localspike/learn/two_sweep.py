@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..nn.layer import Activity, Spiking, Weights
-from ..nn.network import INPUT, State
+from ..nn.network import State
 from ..rules.signal import Told
 from .credit import Credit
 from .gradients import Gradients
@@ -36,7 +36,7 @@ class TwoSweep:
     def run(self, frames: Tensor, target: Target, state: State, gradients: Gradients) -> Outcome:
         """A whole sequence batch [T, B, ...] from zero traces; gradients are added up."""
         kept: _Kept = {}
-        wanted = self._with_credit()
+        wanted = self.credit.hidden_with_signal()
 
         def visit(name: str, block: Spiking, activity: Activity, weights: Weights) -> None:
             if name in wanted:
@@ -56,14 +56,6 @@ class TwoSweep:
         loss = self.credit.loss.value(run.logits, target.y, target.weight)
         return Outcome(loss, run.logits, run.rates, run.state)
 
-    def _with_credit(self) -> list[str]:
-        """Blocks that learn and, where the signal is sent down, those it crosses."""
-        learning = list(self.credit.hidden_that_learn())
-        if self.credit.rule.signal.needs != "backprop" or not learning:
-            return learning
-        names = list(self.net.blocks)
-        return names[names.index(learning[0]) :]
-
     def _project(self, kept: _Kept, error: Tensor, target: Target, gradients: Gradients) -> None:
         """Every block's own signal, from the readout's error of all steps."""
         readout, signals = self.net.readout, dict[str, object]()
@@ -82,36 +74,22 @@ class TwoSweep:
         if not kept:
             return
         shapes = {name: activity.out.shape for name, (activity, _) in kept.items()}
-        first, arriving = next(iter(kept)), dict[str, Tensor]()
+        arriving = dict[str, Tensor]()
         readout, last = self.net.readout, self.net.readout_name
         assert readout is not None and last is not None
         flat = torch.Size((error.shape[0] * error.shape[1], readout.synapse.inputs))
         back = readout.synapse.pullback(
             error.flatten(0, 1), readout.weights().input, flat, self.dtype
         )
-        self._send(last, back, shapes, arriving)
+        self.net.scatter(last, back, shapes, arriving)
         for name in reversed(list(kept)):
             activity, weights = kept.pop(name)
             m_out = arriving.pop(name, None)  # None: nobody reads this block
             told = Told(torch.zeros_like(activity.out) if m_out is None else m_out)
             m = learn_block(self.credit, name, activity, weights, told, target, gradients)
-            if name != first and any(source in shapes for source in self.net.wires[name]):
+            if any(source in shapes for source in self.net.wires[name]):
                 block = self.net.blocks[name]
                 delta = (m * self.credit.psi(block, activity)).flatten(0, 1)
                 shape = torch.Size((len(delta), *activity.x.shape[2:]))
                 back = block.synapse.pullback(delta, weights.input, shape, self.dtype)
-                self._send(name, back, shapes, arriving)
-
-    def _send(
-        self,
-        name: str,
-        grad: Tensor,
-        shapes: dict[str, torch.Size],
-        arriving: dict[str, Tensor],
-    ) -> None:
-        """Give a block's input gradient [T·B, ...] to every source it adds."""
-        for source in self.net.wires[name]:
-            if source == INPUT or source not in shapes:
-                continue
-            shaped = grad.view(shapes[source])
-            arriving[source] = arriving[source] + shaped if source in arriving else shaped
+                self.net.scatter(name, back, shapes, arriving)

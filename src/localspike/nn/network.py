@@ -118,6 +118,22 @@ class Network(nn.Module):
             x = x + outputs[source]
         return x
 
+    def scatter(
+        self,
+        name: str,
+        grad: Tensor,
+        shapes: Mapping[str, torch.Size],
+        arriving: dict[str, Tensor],
+    ) -> None:
+        """The adjoint of `gather`: add a block's input gradient to what arrives at its sources.
+
+        Only sources in ``shapes`` (of their outputs) are served.
+        """
+        for source in self.wires[name]:
+            if source in shapes:
+                shaped = grad.view(shapes[source])
+                arriving[source] = arriving[source] + shaped if source in arriving else shaped
+
     def release(self, name: str, outputs: dict[str, Tensor]) -> None:
         """Forget outputs whose last reader was block ``name``."""
         for source in self.wires[name]:
