@@ -150,9 +150,13 @@ def firing_rate(config: RunConfig) -> float | None:
 
 
 def calibration_frames(feed: Feed) -> torch.Tensor:
-    """Frames [T, B, ...] of the first training samples, as they are."""
-    chosen = range(min(CALIBRATION_SAMPLES, len(feed.dataset)))
-    return feed.shaped(feed.dataset.batch(list(chosen)).frames)
+    """Frames [T, B, ...] of training samples spread over the whole set, as they are.
+
+    Spread, for many data sets are in the order of their classes.
+    """
+    count = min(CALIBRATION_SAMPLES, len(feed.dataset))
+    chosen = [i * len(feed.dataset) // count for i in range(count)]
+    return feed.shaped(feed.dataset.batch(chosen).frames)
 
 
 def build_rule(config: RunConfig) -> Rule:

