@@ -91,7 +91,7 @@ def test_width_of_the_published_net() -> None:
         ("limit=0", r"data\.limit is too small"),
         ("seed=-1", r"training\.seed is too small"),
         ("hidden=a,b", r"model\.hidden has a value of the wrong kind"),
-        ("precision=fp8", r"expected float32 or bf16"),
+        ("precision=fp8", r"expected auto or float32 or bf16"),
         ("rule.scale=big", r"expected mean or sqrt or l2 or l2_full or float"),
         ("rule=tes", r"unknown rule 'tes'\. Nearest names: tess"),
         ("optimizer=adamw", r"unknown optimiser 'adamw'\. Nearest names: AdamW"),

@@ -272,7 +272,7 @@ SETTINGS = [
         ),
     ),
     ({"update": "epoch"}, r"unknown update: got epoch; expected 'sequence' or 'step'"),
-    ({"precision": "fp16"}, r"unknown precision: got fp16; expected 'float32' or 'bf16'"),
+    ({"precision": "fp16"}, r"unknown precision: got fp16; expected 'auto', 'float32' or 'bf16'"),
     ({"accumulate": 0}, r"accumulate: got 0; expected a whole number >= 1"),
     ({"clip_norm": 0.0}, r"clip_norm: got 0.0; expected a norm > 0, or None"),
     ({"clip_norm": float("nan")}, r"clip_norm: got nan"),

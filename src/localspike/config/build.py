@@ -114,7 +114,7 @@ def load_split(config: RunConfig, split: str, data_root: DataRoot = None) -> Dat
 
 def build_network(config: RunConfig) -> Network:
     """The configured network for the configured data, weights as drawn."""
-    about = data.info(config.data.name)
+    about = data.info(config.data.name).with_options(config.data.options)
     wanted = inspect.signature(lookup("model", config.model.name)).parameters
     given: dict[str, Any] = {"classes": len(about.classes), "neuron": config.neuron}
     given |= _input_sizes(config.model.name, about.sample_shape, "image" in wanted)
@@ -184,6 +184,7 @@ def build_learner(config: RunConfig, net: Network, optimizer: Optimizer | None) 
         accumulate=asked.accumulate,
         firing_rate=None if target is None else FiringRate(target, strength),
         precision=asked.precision,
+        compile=asked.compile,
         seed=config.training.seed,
     )
 
@@ -246,6 +247,13 @@ def _culprit(section: str, name: str, error: Exception, given: Mapping[str, Any]
 def train_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.device) -> Feed:
     """Shuffled and augmented batches to learn from."""
     augment = _called("augment", config.augment.name, **config.augment.options)
+    bucket = config.training.bucket
+    if bucket is not None and dataset.lengths is None:
+        raise ConfigError(
+            "training.bucket sorts sequences by their lengths",
+            got=f"data {config.data.name}, whose sequences are all of {dataset.steps} steps",
+            fix="Leave bucket out, or set data.variable=true where the data set has it",
+        )
     return Feed(
         dataset,
         config.training.batch_size,
@@ -254,6 +262,7 @@ def train_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.
         seed=config.training.seed,
         device=device,
         augment=augment,
+        bucket=bucket,
     )
 
 

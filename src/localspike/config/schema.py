@@ -77,7 +77,8 @@ class LearnerConfig:
     accumulate: int = 1
     firing_rate: float | None = None
     firing_strength: float = 1.0
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["auto", "float32", "bf16"] = "float32"
+    compile: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
         _at_least("learner.accumulate", self.accumulate, 1)
@@ -87,7 +88,9 @@ class LearnerConfig:
 class TrainingConfig:
     """How long, how much at once, from which seed, on what, and how often to write things down.
 
-    ``log_every`` and ``checkpoint_every`` count steps; 0 means once an epoch only.
+    ``log_every`` and ``checkpoint_every`` count steps; 0 means once an epoch only. ``bucket``
+    puts sequences of similar length together, out of that many batches at a time, and cuts their
+    padding; for data whose sequences have lengths.
 
     >>> TrainingConfig(epochs=3).epochs
     3
@@ -95,6 +98,7 @@ class TrainingConfig:
 
     epochs: int = 10
     batch_size: int = 64
+    bucket: int | None = None
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     log_every: int = 50
@@ -102,8 +106,9 @@ class TrainingConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 1)):
-            _at_least(f"training.{name}", getattr(self, name), least)
+        least = {"epochs": 1, "batch_size": 1, "bucket": 1, "seed": 0, "threads": 1}
+        for name, bound in least.items():
+            _at_least(f"training.{name}", getattr(self, name), bound)
         _at_least("training.log_every", self.log_every, 0)
         _at_least("training.checkpoint_every", self.checkpoint_every, 0)
         if self.threads is not None and self.threads > MOST_THREADS:

@@ -26,16 +26,24 @@ def _cast(x: Tensor, dtype: torch.dtype | None) -> Tensor:
     return x if dtype is None else x.to(dtype)
 
 
+def _widened(y: Tensor, weight: Tensor, narrow: bool) -> Tensor:
+    return y if narrow else y.to(weight.dtype)
+
+
 def linear_forward(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype | None = None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    narrow: bool = False,
 ) -> Tensor:
-    """I = x Wᵀ + b for x [..., I], W [O, I].
+    """I = x Wᵀ + b for x [..., I], W [O, I]; ``narrow`` leaves I in ``dtype``.
 
     >>> linear_forward(torch.ones(1, 2), torch.ones(3, 2))
     tensor([[2., 2., 2.]])
     """
-    y = F.linear(_cast(x, dtype), _cast(weight, dtype)).to(weight.dtype)
-    return y if bias is None else y + bias
+    y = _widened(F.linear(_cast(x, dtype), _cast(weight, dtype)), weight, narrow)
+    return y if bias is None else y + bias.to(y.dtype)
 
 
 def linear_contract(post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -67,14 +75,16 @@ def conv_forward(
     bias: Tensor | None,
     geometry: ConvGeometry,
     dtype: torch.dtype | None = None,
+    narrow: bool = False,
 ) -> Tensor:
-    """I = W ∗ x + b for x [N, C, H, W], W [K, C/groups, kh, kw].
+    """I = W ∗ x + b for x [N, C, H, W], W [K, C/groups, kh, kw]; ``narrow`` leaves I in ``dtype``.
 
     >>> conv_forward(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3), None, ConvGeometry()).item()
     9.0
     """
-    y = F.conv2d(_cast(x, dtype), _cast(weight, dtype), None, *_spread(geometry)).to(weight.dtype)
-    return y if bias is None else y + bias[:, None, None]
+    y = F.conv2d(_cast(x, dtype), _cast(weight, dtype), None, *_spread(geometry))
+    y = _widened(y, weight, narrow)
+    return y if bias is None else y + bias.to(y.dtype)[:, None, None]
 
 
 def _spread(geometry: ConvGeometry) -> tuple[int, int, int, int]:

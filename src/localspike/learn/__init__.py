@@ -1,8 +1,9 @@
 """Learning: schedules, losses, and the learner that marries network, rule and optimiser."""
 
 from .fptt import FPTT
-from .learner import Learner, Result
+from .learner import Learner
 from .loss import CrossEntropy, SquaredError
+from .outcome import Result
 from .probe import Probe
 from .regulariser import FiringRate
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -9,12 +11,34 @@ from ..errors import CheckpointError, ConfigError, ShapeError
 from ..nn.network import Network
 from .credit import Credit
 
+Precision = Literal["auto", "float32", "bf16"]
 
-def compute_dtype(precision: str) -> torch.dtype | None:
-    """The dtype products are computed in: bfloat16 for "bf16", the operands' own for "float32"."""
-    if precision not in ("float32", "bf16"):
-        raise ConfigError("unknown precision", got=precision, expected="'float32' or 'bf16'")
-    return torch.bfloat16 if precision == "bf16" else None
+
+def compute_dtype(precision: str, device: torch.device) -> tuple[torch.dtype | None, str]:
+    """The dtype products are computed in (None: the operands' own), and why.
+
+    >>> compute_dtype("bf16", torch.device("cpu"))
+    (torch.bfloat16, 'asked for')
+    """
+    if precision not in ("auto", "float32", "bf16"):
+        raise ConfigError(
+            "unknown precision", got=precision, expected="'auto', 'float32' or 'bf16'"
+        )
+    if precision != "auto":
+        return (torch.bfloat16 if precision == "bf16" else None), "asked for"
+    units = matrix_units(device)
+    if units is None:
+        return None, "float32: this machine has no matrix units for bfloat16"
+    return torch.bfloat16, f"bf16: {units}"
+
+
+def matrix_units(device: torch.device) -> str | None:
+    """What multiplies bfloat16 matrices faster than float32 ones on a device, or None."""
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
+        return "tensor cores"
+    if device.type == "cpu" and torch.cpu._is_amx_tile_supported():
+        return "AMX tiles"
+    return None
 
 
 def check_tensors(labels: object, lengths: object) -> None:

@@ -19,6 +19,7 @@ class Feed:
     """The batches of a data set; batch k of an epoch depends on (seed, epoch, k) only.
 
     ``sample_shape`` is what the network takes: images are flattened for one that takes vectors.
+    ``bucket`` batches at a time are sorted by length and cut to their longest sequence.
 
     >>> from localspike.data import keywords
     >>> feed = Feed(keywords("val", limit=20), 8, (80,))
@@ -33,6 +34,7 @@ class Feed:
     seed: int = 0
     device: torch.device = CPU
     augment: Augment | None = None
+    bucket: int | None = None
 
     def __len__(self) -> int:
         return batch_count(len(self.dataset), self.batch_size)
@@ -47,6 +49,7 @@ class Feed:
             epoch=epoch,
             start=start,
             augment=self.augment,
+            bucket=self.bucket,
         ):
             there = None if lengths is None else lengths.to(self.device)
             moved = _moved(self.shaped(frames), self.device)

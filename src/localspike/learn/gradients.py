@@ -98,6 +98,10 @@ class Gradients:
         if self.has_bias(name) and collapsed.bias_post is not None:
             self._add_bias(name, collapsed.bias_post.flatten(0, 1))
 
+    def add_weight(self, name: str, grad: Tensor) -> None:
+        """A gradient with respect to the effective weight of a block's input synapse."""
+        self._add(name, "input", grad)
+
     def add_own(self, name: str, own: Mapping[str, Tensor]) -> None:
         """Gradients of the trained tensors of a block's signal."""
         for parameter, grad in own.items():

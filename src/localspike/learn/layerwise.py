@@ -36,7 +36,7 @@ class Layerwise:
 
         def visit(name: str, block: Spiking, activity: Activity, weights: Weights) -> None:
             if name in learning:
-                told = self._told(name, activity, target, signals)
+                told = self._told(name, activity.out, target, signals)
                 signals[name] = told.state
                 learn_block(self.credit, name, activity, weights, told, target, gradients)
                 if self.probe is not None:
@@ -50,11 +50,9 @@ class Layerwise:
         loss = self.credit.loss.value(run.logits, target.y, target.weight)
         return Outcome(loss, run.logits, run.rates, run.state)
 
-    def _told(
-        self, name: str, activity: Activity, target: Target, signals: dict[str, object]
-    ) -> Told:
+    def _told(self, name: str, output: Tensor, target: Target, signals: dict[str, object]) -> Told:
         below = self.credit.below(name, signals)
-        known = self.credit.knowledge(name, activity.out, target, None, below)
+        known = self.credit.knowledge(name, output, target, None, below)
         return self.credit.bound[name].sequence(known)
 
 

@@ -4,46 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, IllegalError, ShapeError
-from ..nn.network import Network, State, masked_sum, mean_rate
+from ..kernels.compiling import Compile, compiled, wanted
+from ..nn.network import Network, masked_sum
 from ..rules.base import Rule
 from .bptt import ThroughTimeSchedule
-from .checks import adopt_own, check_optimizer, check_tensors, compute_dtype, load_own
+from .checks import Precision, adopt_own, check_optimizer, check_tensors, compute_dtype, load_own
 from .credit import Credit
 from .diagnose import explain, explain_stream, gradient_norms, state_is_finite
 from .gradients import Gradients
 from .layerwise import Layerwise
+from .lean import LeanLayerwise
+from .lean import obstacle as lean_obstacle
 from .loss import CrossEntropy, Loss
-from .outcome import Outcome
+from .outcome import Outcome, Result
 from .probe import Probe
 from .regulariser import FiringRate
 from .schedule import Name, Update, choose, obstacles
-from .streaming import Step, Streaming, StreamState
+from .streaming import Streaming, StreamState, summed_up
 from .targets import ActiveSteps, Target, chosen_steps, make_targets
 from .two_sweep import TwoSweep
 
-Precision = Literal["float32", "bf16"]
-
-
-@dataclass
-class Result:
-    """Loss (0-d: sum over active steps, mean over the batch) and logits [B, C], summed over steps.
-
-    ``rates`` are spikes per neuron and step by block. Unpacks as ``loss, logits = result``.
-    """
-
-    loss: Tensor
-    logits: Tensor
-    rates: dict[str, float]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter((self.loss, self.logits))
+WORTHWHILE = 50_000  # neurons from which on a compiler's seconds are taken to pay
 
 
 class Learner:
@@ -70,7 +56,11 @@ class Learner:
     firing_rate:
         A `FiringRate` regulariser, or None.
     precision:
-        "float32", or "bf16" for products in bfloat16 with float32 state and master weights.
+        "float32", "bf16" for products in bfloat16 with float32 state and master weights, or
+        "auto": bf16 where the machine has units for it. `precision_reason` says which and why.
+    compile:
+        "auto" compiles the elementwise kernels of large nets where there is a compiler, "on" and
+        "off" say so; the numbers are those of eager code within rounding.
 
     >>> from localspike import models, rules
     >>> net = models.mlp(20, (30,), 4)
@@ -96,6 +86,7 @@ class Learner:
         accumulate: int = 1,
         firing_rate: FiringRate | None = None,
         precision: Precision = "float32",
+        compile: Compile = "auto",
         seed: int = 0,
         probe: Probe | None = None,
     ) -> None:
@@ -115,8 +106,13 @@ class Learner:
         check_optimizer(net, optimizer)
         self.credit = Credit(net, rule, self.loss, firing_rate)
         adopt_own(optimizer, self.credit)
-        self.dtype = compute_dtype(precision)
+        self.dtype, self.precision_reason = compute_dtype(precision, next(net.parameters()).device)
+        self.compile: Compile = compile
+        self.compiles()  # a request that cannot be met is refused now
         self.probe = probe
+        self.lean = (
+            self.schedule == "layerwise" and probe is None and lean_obstacle(self.credit) is None
+        )
         self.generator = torch.Generator().manual_seed(seed)
         self.gathered = 0
         self.grad_norms: dict[str, float] = {}
@@ -199,10 +195,22 @@ class Learner:
         if self.schedule == "bptt":
             return ThroughTimeSchedule(self.credit, self.dtype).run(frames, target, state)
         gradients = Gradients(self.net, self.dtype, self.credit.own_parameters())
-        kind = TwoSweep if self.schedule == "two_sweep" else Layerwise
-        outcome = kind(self.credit, self.dtype, self.probe).run(frames, target, state, gradients)
+        with compiled(self.compiles()):
+            outcome = self._sequence_schedule().run(frames, target, state, gradients)
         gradients.write()
         return outcome
+
+    def compiles(self) -> bool:
+        """Whether the elementwise kernels run compiled."""
+        device = next(self.net.parameters()).device
+        return wanted(self.compile, device, self.net.neurons, WORTHWHILE)
+
+    def _sequence_schedule(self) -> Layerwise | TwoSweep:
+        if self.schedule == "two_sweep":
+            return TwoSweep(self.credit, self.dtype, self.probe)
+        if self.lean:
+            return LeanLayerwise(self.credit, self.dtype)
+        return Layerwise(self.credit, self.dtype, self.probe)
 
     @torch.no_grad()
     def _run_streaming(
@@ -219,7 +227,7 @@ class Learner:
                 self._require_finite(state_is_finite(state.net), frames, target)
                 self._apply(frames, target)
         state.gradients.write()
-        return _gather(steps, state.net, target.valid)
+        return summed_up(steps, state.net, target.valid)
 
     def _take(self, state: StreamState) -> None:
         """Let a stream's gathered gradient be the whole ``.grad``."""
@@ -302,7 +310,7 @@ class Learner:
         if target is not None and self.update == "step":
             self._take(state)
             self._apply_stream(state)
-        return self._result(_gather([step], state.net), None)
+        return self._result(summed_up([step], state.net), None)
 
     @torch.no_grad()
     def end_sequence(self, state: StreamState | None = None) -> None:
@@ -383,13 +391,3 @@ class Learner:
         for name, parameter in self._named_parameters():
             if f"grad.{name}" in state:
                 parameter.grad = state[f"grad.{name}"].to(parameter, copy=True)
-
-
-def _gather(steps: list[Step], state: State, valid: Tensor | None = None) -> Outcome:
-    """One outcome of many steps: summed loss, stacked logits, mean rates over valid steps."""
-    rates = {
-        name: mean_rate(torch.stack([step.rates[name] for step in steps]), valid)
-        for name in steps[0].rates
-    }
-    loss = torch.stack([step.loss for step in steps]).sum()
-    return Outcome(loss, torch.stack([step.logits for step in steps]), rates, state)

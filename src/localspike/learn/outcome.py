@@ -1,7 +1,9 @@
-"""What a schedule returns for one sequence batch."""
+"""What a schedule returns for one sequence batch, and what the learner makes of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
@@ -16,3 +18,18 @@ class Outcome(NamedTuple):
     logits: Tensor
     rates: dict[str, Tensor]
     state: State
+
+
+@dataclass
+class Result:
+    """Loss (0-d: sum over active steps, mean over the batch) and logits [B, C], summed over steps.
+
+    ``rates`` are spikes per neuron and step by block. Unpacks as ``loss, logits = result``.
+    """
+
+    loss: Tensor
+    logits: Tensor
+    rates: dict[str, float]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.loss, self.logits))

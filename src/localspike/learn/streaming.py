@@ -15,10 +15,11 @@ from torch import Tensor
 from ..errors import IllegalError
 from ..kernels.surrogate import spike_function
 from ..nn.layer import Activity, Spiking, Weights
-from ..nn.network import INPUT, Network, State
+from ..nn.network import INPUT, Network, State, mean_rate
 from ..rules.factors import Factors, Local, tensors_of
 from .credit import Credit
 from .gradients import Gradients, learns
+from .outcome import Outcome
 from .probe import Probe
 from .targets import Target, no_target
 
@@ -286,3 +287,13 @@ def _required(target: Target | None) -> Target:
             fix="Pass labels, or use another rule where there are none",
         )
     return target
+
+
+def summed_up(steps: list[Step], state: State, valid: Tensor | None = None) -> Outcome:
+    """One outcome of many steps: summed loss, stacked logits, mean rates over valid steps."""
+    rates = {
+        name: mean_rate(torch.stack([step.rates[name] for step in steps]), valid)
+        for name in steps[0].rates
+    }
+    loss = torch.stack([step.loss for step in steps]).sum()
+    return Outcome(loss, torch.stack([step.logits for step in steps]), rates, state)

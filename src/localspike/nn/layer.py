@@ -188,7 +188,7 @@ class Spiking(nn.Module):
             spike=spike,
             detach_reset=detach_reset,
         )
-        out, contexts = self._tail(o, state.masks)
+        out, contexts = self.tail_forward(o, state.masks)
         carried = None if self.recurrent is None else o
         activity = Activity(x, u, o, out, last.v, contexts, state.o, state.a)
         return activity, BlockState(last.v, carried, state.masks, last.a, last.i)
@@ -215,7 +215,7 @@ class Spiking(nn.Module):
         u, o, a, last = self.scan(
             currents, state, weights, spike=spike, detach_reset=detach_reset, dtype=dtype
         )
-        out, contexts = self._tail(o.flatten(0, 1), state.masks)
+        out, contexts = self.tail_forward(o.flatten(0, 1), state.masks)
         out = out.view(*o.shape[:2], *out.shape[1:])
         o_prev = None if state.o is None else torch.cat((state.o[None], o[:-1]))
         carried = None if self.recurrent is None else o[-1]
@@ -246,7 +246,10 @@ class Spiking(nn.Module):
             o_prev=state.o,
         )
 
-    def _tail(self, o: Tensor, masks: tuple[Tensor | None, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+    def tail_forward(
+        self, o: Tensor, masks: tuple[Tensor | None, ...]
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Spikes o [N, ...] through the tail, and what `tail_pullback` needs."""
         contexts = []
         for op, mask in zip(self.tail, masks, strict=True):
             o, context = op.forward(o, mask)
@@ -331,14 +334,14 @@ def is_static(x: Tensor) -> bool:
 
 
 def merged_currents(
-    synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None
+    synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None, narrow: bool = False
 ) -> Tensor:
     """Currents [T, B, ...] of x [T, B, ...] in one call; a static input is computed once."""
     if is_static(x):
-        current: Tensor = synapse(x[0], weight, dtype)
+        current: Tensor = synapse(x[0], weight, dtype, narrow)
         return current.expand(x.shape[0], *current.shape)
-    currents: Tensor = synapse(x.flatten(0, 1), weight, dtype)
-    return currents.view(*x.shape[:2], *currents.shape[1:])
+    currents: Tensor = synapse(x.flatten(0, 1), weight, dtype, narrow)
+    return currents.unflatten(0, x.shape[:2])
 
 
 def beside(currents: Tensor, drive: Tensor, synapse: Synapse) -> Tensor:

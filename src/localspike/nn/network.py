@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -74,6 +75,11 @@ class Network(nn.Module):
             return None
         module = self.modules_by_name[self.readout_name]
         return module if isinstance(module, Readout) else None
+
+    @property
+    def neurons(self) -> int:
+        """Spiking neurons of one sample."""
+        return sum(prod(b.neuron_shape(self.input_shapes[k])) for k, b in self.blocks.items())
 
     @property
     def classes(self) -> int | None:

@@ -44,8 +44,13 @@ class Synapse(nn.Module, ABC):
         return self.weight if self.gain is None else norm.standardise(self.weight, self.gain)
 
     @abstractmethod
-    def forward(self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """Current of a batch x [N, ...] under the effective ``weight``, bias included."""
+    def forward(
+        self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None, narrow: bool = False
+    ) -> Tensor:
+        """Current of a batch x [N, ...] under the effective ``weight``, bias included.
+
+        ``narrow`` leaves it in ``dtype``, the one the product was computed in.
+        """
 
     @abstractmethod
     def contract(self, post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -123,8 +128,10 @@ class Linear(Synapse):
             )
         return (self.outputs,)
 
-    def forward(self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        return kernel.linear_forward(x, weight, self.bias, dtype)
+    def forward(
+        self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None, narrow: bool = False
+    ) -> Tensor:
+        return kernel.linear_forward(x, weight, self.bias, dtype, narrow)
 
     def contract(self, post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return kernel.linear_contract(post, pre, dtype)
@@ -197,8 +204,10 @@ class Conv2d(Synapse):
             )
         return (self.filters, *sides)
 
-    def forward(self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        return kernel.conv_forward(x, weight, self.bias, self.geometry, dtype)
+    def forward(
+        self, x: Tensor, weight: Tensor, dtype: torch.dtype | None = None, narrow: bool = False
+    ) -> Tensor:
+        return kernel.conv_forward(x, weight, self.bias, self.geometry, dtype, narrow)
 
     def contract(self, post: Tensor, pre: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return kernel.conv_contract(post, pre, self.weight.shape, self.geometry, dtype)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, ShapeError
-from ..kernels import pool
+from ..kernels import maxpool, pool
 
 
 def _feature_map(shape: tuple[int, ...], what: str) -> tuple[int, int, int]:
@@ -34,13 +34,19 @@ class MaxPool:
         return _pooled(shape, self.size, "max pooling")
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Any]:
-        """Pooled x and the indices of the first maxima."""
+        """Pooled x and where the first maxima are."""
+        if maxpool.fits(x, self.size):
+            out, which = maxpool.forward(x, self.size)
+            return out, (which, None)
         out, indices = pool.max_pool(x, self.size)
         return out, (indices, x.shape)
 
     def pullback(self, grad: Tensor, context: Any) -> Tensor:
         """To the first maximum of each window."""
-        return pool.max_pool_pullback(grad, *context)
+        where, shape = context
+        if shape is None:
+            return maxpool.pullback(grad, where, self.size)
+        return pool.max_pool_pullback(grad, where, shape)
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,7 @@ class Dropout:
         # A sequence merged to [T·B, ...] repeats the sequence's mask over time.
         times = x.shape[0] // mask.shape[0]
         full = mask if times == 1 else mask.repeat(times, *(1,) * (mask.ndim - 1))
+        full = full.to(x.dtype)
         return x * full, full
 
     def pullback(self, grad: Tensor, context: Any) -> Tensor:

@@ -149,7 +149,7 @@ class BoundClassBasis:
 
     def _latents(self, output: Tensor) -> Tensor:
         pooled = output if self.size is None else pool.adaptive_pool(output, self.size)
-        return pooled.flatten(1)
+        return pooled.flatten(1).to(self.basis.dtype)
 
     def _signal(self, a: Tensor, known: Knowledge, state: Tensor | None) -> Told:
         s = self._scale_of(a)
@@ -161,7 +161,8 @@ class BoundClassBasis:
         if self.spec.scale == "l2_full":
             m = _remove_radial(m, a)
         own = self._own(a * s, plain, error, to_plain) if self.parameters else {}
-        return Told(self._to_output(m, known.output.shape), state, own)
+        # Spread over the block's positions in the dtype its spikes have.
+        return Told(self._to_output(m.to(known.output.dtype), known.output.shape), state, own)
 
     def _own(
         self, scaled: Tensor, plain: Tensor, error: Tensor, to_plain: Tensor

@@ -1,0 +1,148 @@
+"""The layerwise schedule in few passes over memory, for two-trace rules on plain LIF blocks.
+
+Same order of work and the same gradient as `Layerwise`. A block keeps spikes and Ψ only, in the
+dtype of the products; neurons, Ψ and both traces are fused (`kernels.fused`); feature maps lie
+channels last. Blocks that cannot run so (recurrent, adaptive, with a bias that learns) run as in
+`Layerwise`, beside the others.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..kernels import fused
+from ..kernels.maxpool import channels_last
+from ..kernels.surrogate import spike_function
+from ..nn import lean
+from ..nn.layer import Activity, BlockState, Spiking, Weights, is_static
+from ..nn.network import INPUT, Run, State, mean_rate
+from ..rules.eligibility import TwoTrace
+from ..rules.signal import Told
+from .credit import Credit
+from .gradients import Gradients, learns
+from .layerwise import Layerwise, learn_block, learn_readout
+from .outcome import Outcome
+from .targets import Target
+
+
+def obstacle(credit: Credit) -> str | None:
+    """Why no block of this network can run lean under this rule, or None."""
+    if credit.companion is not None:
+        return "the rule runs targets beside the samples"
+    if credit.acts_at_every_step:
+        return "a regulariser reads the membrane"
+    reasons = {name: block_obstacle(credit, name) for name in credit.net.blocks}
+    if all(reasons.values()):
+        return next((f"block {k!r}: {why}" for k, why in reasons.items()), "it has no blocks")
+    return None
+
+
+def block_obstacle(credit: Credit, name: str) -> str | None:
+    """Why one block runs as in `Layerwise`, or None."""
+    block, eligibility = credit.net.blocks[name], credit.eligibility(name)
+    if not isinstance(eligibility, TwoTrace):
+        return f"its traces are {type(credit.rule.eligibility).__name__}"
+    if eligibility.fast_decay_of("input"):
+        return "its pre trace is double-exponential"
+    if block.synapse.bias is not None and learns(block):
+        return "it has a bias"
+    return lean.obstacle(block)
+
+
+class LeanLayerwise(Layerwise):
+    """Runs a spatially local two-trace rule layer by layer."""
+
+    def __init__(self, credit: Credit, dtype: torch.dtype | None = None) -> None:
+        super().__init__(credit, dtype)
+        self.lean = {name for name in credit.net.blocks if block_obstacle(credit, name) is None}
+
+    @torch.no_grad()
+    def run(self, frames: Tensor, target: Target, state: State, gradients: Gradients) -> Outcome:
+        """A whole sequence batch [T, B, ...] from zero traces; gradients are added up."""
+        learning, signals = self.credit.hidden_with_signal(), dict[str, object]()
+        outputs, rates, state = {INPUT: self._laid_out(frames)}, dict[str, Tensor](), dict(state)
+        for name, block in self.net.blocks.items():
+            x, weights = self.net.gather(name, outputs), block.weights()
+            kept, state[name] = self._forward(name, block, x, state[name], weights)
+            outputs[name] = kept.out
+            self.net.release(name, outputs)
+            rates[name] = mean_rate(_fired(kept.o), target.valid)
+            if name in learning:
+                told = self._told(name, kept.out, target, signals)
+                signals[name] = told.state
+                if isinstance(kept, lean.Kept):
+                    self._learn(name, kept, told, gradients)
+                else:
+                    learn_block(self.credit, name, kept, weights, told, target, gradients)
+            del kept  # or this layer's sequence would stay while the next one is computed
+        run = self._readout(outputs, rates, state)
+        assert run.logits is not None  # `Credit` has checked
+        learn_readout(self.credit, run, target, gradients)
+        loss = self.credit.loss.value(run.logits, target.y, target.weight)
+        return Outcome(loss, run.logits, rates, run.state)
+
+    def _laid_out(self, frames: Tensor) -> Tensor:
+        """Frames in the dtype of the products, feature maps channels last; a static one once."""
+        if is_static(frames):
+            one = self._laid_out(frames[:1])
+            return one.expand(len(frames), *one.shape[1:])
+        frames = frames if self.dtype is None else frames.to(self.dtype)
+        if frames.ndim != 5 or frames.dtype == torch.float64:
+            return frames
+        merged = channels_last(frames.flatten(0, 1))
+        return merged.unflatten(0, frames.shape[:2])
+
+    def _forward(
+        self, name: str, block: Spiking, x: Tensor, state: BlockState, weights: Weights
+    ) -> tuple[lean.Kept | Activity, BlockState]:
+        if name in self.lean:
+            return lean.sequence(block, x, state, weights, self.credit.rule.surrogate, self.dtype)
+        spike = spike_function(None, block.neuron.fires_at_threshold)
+        wide = x.to(weights.input.dtype)  # its traces and tail are not made for narrow spikes
+        return block.sequence(wide, state, weights, spike=spike, dtype=self.dtype)
+
+    def _learn(self, name: str, kept: lean.Kept, told: Told, gradients: Gradients) -> None:
+        """One contraction of a lean block's whole sequence."""
+        block, eligibility = self.net.blocks[name], self.credit.eligibility(name)
+        gradients.add_own(name, told.own)
+        if not learns(block):
+            return
+        assert isinstance(eligibility, TwoTrace)  # `block_obstacle`
+        m = block.tail_pullback(told.m.flatten(0, 1), kept.contexts)
+        m = _ordered(m, kept.psi.flatten(0, 1)).unflatten(0, kept.psi.shape[:2])
+        flat_m, flat_psi = fused.flat(m), fused.flat(kept.psi)
+        constants = _constants(eligibility)
+        synapse, x = block.synapse, kept.x
+        if is_static(x):
+            post = fused.collapse_sum(flat_m, flat_psi, constants)[None]
+            grad = synapse.contract(fused.unflat(post, m[:1])[0], x[0], self.dtype)
+        else:
+            post = fused.unflat(fused.collapse(flat_m, flat_psi, constants), m)
+            grad = synapse.contract(post.flatten(0, 1), x.flatten(0, 1), self.dtype)
+        gradients.add_weight(name, grad.to(synapse.weight.dtype))
+
+    def _readout(self, outputs: dict[str, Tensor], rates: dict[str, Tensor], state: State) -> Run:
+        readout, last = self.net.readout, self.net.readout_name
+        assert readout is not None and last is not None  # `Credit` has checked
+        x = readout.flat(self.net.gather(last, outputs), 2)
+        logits, state[last] = readout.sequence(x, state[last], readout.weights(), self.dtype)
+        return Run(logits, rates, state, x)
+
+
+def _constants(rule: TwoTrace) -> fused.TwoTraceConstants:
+    return fused.TwoTraceConstants(
+        rule.decay_of("input"), rule.pre_gain, rule.post_decay, rule.post_gain
+    )
+
+
+def _fired(o: Tensor) -> Tensor:
+    """Spikes per neuron [T, B] of o [T, B, ...] in any memory order."""
+    return o.mean(dim=tuple(range(2, o.ndim)), dtype=torch.promote_types(o.dtype, torch.float32))
+
+
+def _ordered(m: Tensor, like: Tensor) -> Tensor:
+    """m [N, ...] dense in the memory order of ``like``; a signal spread over positions is not."""
+    if like.ndim == 4 and not like.is_contiguous():
+        return channels_last(m)
+    return m.contiguous()

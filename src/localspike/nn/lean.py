@@ -1,0 +1,78 @@
+"""A block's whole sequence with no more kept than a two-trace rule of one layer needs.
+
+Spikes and Ψ in the dtype of the products, feature maps channels last, the neurons in one pass. The
+numbers are those of `Spiking.sequence`, rounded to that dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..kernels import fused
+from ..kernels.neuron import Constants
+from ..kernels.surrogate import Surrogate
+from .layer import BlockState, Spiking, Weights, merged_currents
+from .neuron import LIF
+
+
+class Kept(NamedTuple):
+    """What a block did, [T, B, ...]; ``contexts`` are the tail's, merged to [T·B]."""
+
+    x: Tensor
+    o: Tensor
+    psi: Tensor
+    out: Tensor
+    contexts: tuple[Any, ...]
+
+
+def obstacle(block: Spiking) -> str | None:
+    """Why a block cannot run lean, or None.
+
+    >>> from .synapse import Linear
+    >>> obstacle(Spiking(Linear(3, 2))), obstacle(Spiking(Linear(3, 2), recurrent=Linear(2, 2)))
+    (None, 'it is recurrent')
+    """
+    if block.recurrent is not None:
+        return "it is recurrent"
+    if type(block.neuron) is not LIF:
+        return f"its neurons are {type(block.neuron).__name__}"
+    return None
+
+
+def sequence(
+    block: Spiking,
+    x: Tensor,
+    state: BlockState,
+    weights: Weights,
+    psi: Surrogate,
+    dtype: torch.dtype | None,
+) -> tuple[Kept, BlockState]:
+    """The block on x [T, B, ...] from ``state``; see `Spiking.sequence`."""
+    currents = merged_currents(block.synapse, x, weights.input, dtype, narrow=dtype is not None)
+    v = _laid_out(state.v, currents[0])
+    o, slopes, v = fused.scan(
+        fused.flat(currents),
+        fused.flat(v[None])[0],
+        _constants(block.neuron),
+        psi,
+        block.neuron.fires_at_threshold,
+    )
+    o, slopes = fused.unflat(o, currents), fused.unflat(slopes, currents)
+    out, contexts = block.tail_forward(o.flatten(0, 1), state.masks)
+    out = out.view(*o.shape[:2], *out.shape[1:]) if block.tail else o
+    last = fused.unflat(v[None], currents[:1])[0]
+    return Kept(x, o, slopes, out, contexts), BlockState(last, None, state.masks)
+
+
+def _constants(neuron: LIF) -> Constants:
+    return neuron.constants
+
+
+def _laid_out(v: Tensor, like: Tensor) -> Tensor:
+    """v in the memory order of ``like``, both [B, ...]."""
+    if like.ndim == 4 and not like.is_contiguous():
+        return v.contiguous(memory_format=torch.channels_last)
+    return v.contiguous()

@@ -1,0 +1,173 @@
+"""The fused passes against the kernels they stand for, chunk by chunk, eager and compiled."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from localspike.kernels import compiling, fused, maxpool, neuron, pool, trace
+from localspike.kernels.neuron import Constants, NeuronState
+from localspike.kernels.surrogate import Rectangle, Triangle, heaviside
+
+LIF = Constants(0.7, 0.6, "soft", 0.4)
+TRACES = [
+    fused.TwoTraceConstants(0.5),
+    fused.TwoTraceConstants(0.0, 1.0, 0.3, -0.7),
+    fused.TwoTraceConstants(0.9, 0.3, 0.2, 1.0),
+    fused.TwoTraceConstants(1.0, 1.0, 1.0, 0.5),
+]
+
+
+def wave(steps: int, neurons: int = 23) -> torch.Tensor:
+    """Currents [T, N] under which neurons fire now and then."""
+    return torch.randn(steps, neurons, generator=torch.Generator().manual_seed(steps)).double()
+
+
+@pytest.mark.parametrize("steps", [1, 12, 16, 17, 37, 100])
+@pytest.mark.parametrize("reset", ["soft", "hard", "none"])
+def test_scan_is_the_neuron_step_by_step(steps: int, reset: str) -> None:
+    constants, currents = LIF._replace(reset=reset), wave(steps)
+    v = torch.linspace(-1, 1, 23).double()
+    o, psi, last = fused.scan(currents, v, constants, Triangle())
+    slow = neuron.neuron_scan(currents, NeuronState(v), constants, spike=heaviside)
+    assert 0.05 < float(slow.o.mean()) < 0.6 or steps == 1
+    assert torch.equal(o, slow.o)
+    torch.testing.assert_close(psi, Triangle()(slow.u - 0.6), rtol=0, atol=1e-12)
+    torch.testing.assert_close(last, slow.last.v, rtol=0, atol=1e-12)
+
+
+def test_scan_counts_the_threshold_itself_where_the_neuron_does() -> None:
+    at = torch.full((1, 2), 0.6).double()
+    for inclusive in (False, True):
+        o, _, _ = fused.scan(at, torch.zeros(2).double(), LIF, Triangle(), inclusive)
+        assert bool(o.all()) is inclusive
+
+
+@pytest.mark.parametrize("steps", [1, 12, 17, 37])
+@pytest.mark.parametrize("c", TRACES)
+def test_collapse_is_the_reverse_trace_plus_the_post_trace(
+    steps: int, c: fused.TwoTraceConstants
+) -> None:
+    m, psi = wave(steps), wave(steps + 1)[1:].abs()
+    traced = trace.trace_reverse(m * psi * c.pre_gain, c.pre_decay)
+    expected = traced + c.post_gain * m * trace.trace_exclusive(psi, c.post_decay)
+    torch.testing.assert_close(fused.collapse(m, psi, c), expected, rtol=1e-12, atol=1e-12)
+    total = fused.collapse_sum(m, psi, c)
+    torch.testing.assert_close(total, expected.sum(0), rtol=1e-12, atol=1e-12)
+
+
+def test_every_constant_of_the_collapse_matters() -> None:
+    m, psi, base = wave(12), wave(13)[1:].abs(), fused.TwoTraceConstants(0.5, 1.0, 0.2, 1.0)
+    before = fused.collapse(m, psi, base)
+    for name in base._fields:
+        changed = fused.collapse(m, psi, base._replace(**{name: 0.77}))
+        assert not torch.allclose(before, changed), name
+
+
+def test_narrow_tensors_keep_their_dtype_and_wide_sums() -> None:
+    m, psi = torch.ones(300, 2).bfloat16(), torch.ones(300, 2).bfloat16()
+    total = fused.collapse_sum(m, psi, fused.TwoTraceConstants(0.0))
+    assert total.dtype == torch.bfloat16
+    assert total.tolist() == [300.0, 300.0]  # a bfloat16 sum of ones would stop at 256
+
+
+@pytest.mark.parametrize("steps", range(1, 200))
+def test_chunks_cover_every_step_in_order(steps: int) -> None:
+    parts = fused._parts(steps)
+    assert [t for part in parts for t in range(steps)[part]] == list(range(steps))
+    assert max(part.stop - part.start for part in parts) <= fused.MOST
+
+
+def test_flat_follows_memory_and_comes_back() -> None:
+    plain = torch.arange(2 * 3 * 4 * 5 * 6.0).view(2, 3, 4, 5, 6)
+    last = maxpool.channels_last(plain.flatten(0, 1)).unflatten(0, (2, 3))
+    for x in (plain, last, plain[..., 0], torch.arange(6.0).view(2, 3, 1)):
+        there = fused.flat(x)
+        assert torch.equal(fused.unflat(there, x), x)
+    assert fused.flat(last).data_ptr() == last.data_ptr()
+    static = last[:1].expand(7, 3, 4, 5, 6)
+    assert fused.flat(static).stride(0) == 0
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_max_pooling_of_channels_last_maps_is_max_pooling(size: int) -> None:
+    draw = torch.Generator().manual_seed(size)
+    x = (torch.rand(3, 5, 6, 12, generator=draw) < 0.3).float()  # ties everywhere
+    last = maxpool.channels_last(x)
+    assert maxpool.fits(last, size) and not maxpool.fits(x, size)
+    out, which = maxpool.forward(last, size)
+    expected, indices = pool.max_pool(x, size)
+    assert torch.equal(out, expected)
+    grad = torch.randn(expected.shape, generator=draw)
+    back = maxpool.pullback(grad, which, size)
+    assert torch.equal(back, pool.max_pool_pullback(grad, indices, x.shape))
+
+
+def test_max_pooling_leaves_what_it_is_not_made_for() -> None:
+    assert not maxpool.fits(maxpool.channels_last(torch.zeros(1, 2, 5, 4)), 2)  # a rest
+    assert not maxpool.fits(maxpool.channels_last(torch.zeros(1, 2, 4, 4)).requires_grad_(), 2)
+
+
+@pytest.mark.skipif(
+    compiling.obstacle(torch.device("cpu")) is not None, reason="no C++ compiler for kernels"
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_kernels_give_eager_numbers(dtype: torch.dtype) -> None:
+    m, psi = wave(13, 64).to(dtype), wave(14, 64)[1:].abs().to(dtype)
+    c, x = fused.TwoTraceConstants(0.9, 1.0, 0.2, -1.0), wave(16, 48).view(4, 3, 8, 8).to(dtype)
+    x = maxpool.channels_last(x)
+
+    def everything() -> list[torch.Tensor]:
+        out, which = maxpool.forward(x, 2)
+        return [
+            *fused.scan(m, torch.zeros(64), LIF, Rectangle()),
+            fused.collapse(m, psi, c),
+            out,
+            maxpool.pullback(out, which, 2),
+        ]
+
+    eager = everything()
+    with compiling.compiled():
+        fast = everything()
+    for one, other in zip(eager, fast, strict=True):
+        torch.testing.assert_close(
+            one, other, rtol=1e-5 if dtype == torch.float32 else 1e-2, atol=0
+        )
+    assert compiling.seconds_spent() > 0
+
+
+def test_a_failing_compiler_is_said_once_and_eager_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("ld: cannot find -lgomp\nand so on")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(compiling, "_failure", None)
+    kernel = compiling.Kernel(lambda x: x + 1)
+    with compiling.compiled():
+        with pytest.warns(RuntimeWarning, match=r"ld: cannot find -lgomp; kernels run uncompiled"):
+            assert kernel(torch.ones(1)).tolist() == [2.0]
+        assert kernel(torch.ones(1)).tolist() == [2.0]
+    assert compiling.obstacle(torch.device("cpu")) == "the compiler failed: ld: cannot find -lgomp"
+
+
+@pytest.mark.parametrize(
+    ("choice", "neurons", "compiler", "answer"),
+    [
+        ("off", 10**6, True, False),
+        ("auto", 10**6, True, True),
+        ("auto", 10, True, False),
+        ("auto", 10**6, False, False),
+        ("on", 10, True, True),
+    ],
+)
+def test_who_compiles(
+    choice: compiling.Compile,
+    neurons: int,
+    compiler: bool,
+    answer: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiling, "_cpp_compiler", lambda: "c++" if compiler else None)
+    assert compiling.wanted(choice, torch.device("cpu"), neurons, 1000) is answer
