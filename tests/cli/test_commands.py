@@ -98,7 +98,8 @@ def test_info_shows_machine_and_data(
     command: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LOCALSPIKE_DATA", raising=False)
-    assert "data cifar10   not found: set LOCALSPIKE_DATA" in command("info").out
+    out = " ".join(command("info").out.split())
+    assert "data cifar10 not found: set LOCALSPIKE_DATA" in out
     (tmp_path / "cifar10").mkdir()
     (tmp_path / "cifar10" / "labels.npz").touch()
     found = json.loads(command("info", "--data-root", tmp_path, "--json").out)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+
 import pytest
 import torch
 
 from localspike.data import EventAugment, ImageAugment
-from localspike.data.augment import shift_places, shift_steps
+from localspike.data.augment import ColourAugment, MaskAugment, SpatialAugment
+from localspike.data.transforms import frames as on_frames
+from localspike.data.transforms import images as on_images
+from localspike.data.transforms.compose import Compose
+from localspike.data.transforms.frames import shift_places, shift_steps
 from localspike.errors import ConfigError, ShapeError
 
 
@@ -112,5 +119,114 @@ def test_same_generator_same_result_and_input_untouched(augment) -> None:
     ],
 )
 def test_impossible_settings(call, error, text: str) -> None:
+    with pytest.raises(error, match=text):
+        call()
+
+
+def numbers(*shape: int) -> torch.Tensor:
+    return torch.arange(math.prod(shape)).view(shape)
+
+
+def digest(batch: torch.Tensor) -> str:
+    return hashlib.sha256(batch.contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("settings", "recorded"),
+    [
+        ({}, "b7fea3097617ea97"),
+        ({"pad": 2, "flip": False, "cutout": 0}, "8ecab6dbc2f8af9b"),
+        ({"pad": 0, "flip": True, "cutout": 0}, "05530792d078f195"),
+        ({"pad": 0, "flip": False, "cutout": 5}, "85d97792cfb24ad1"),
+        ({"pad": 3, "flip": True, "cutout": 4}, "7d22222aeab9876b"),
+    ],
+)
+def test_images_of_published_runs_repeat(settings, recorded: str) -> None:
+    """Recorded before the parts of ``transforms`` took over."""
+    images = (numbers(8, 3, 12, 10) % 251).float()
+    assert digest(ImageAugment(**settings)(images, generator(11))) == recorded
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape", "recorded"),
+    [
+        ({}, (20, 6, 16), "ba5a2216736ed4cb"),
+        ({"shift": 3, "bands": 0, "drop": 0.0}, (20, 6, 2, 5, 5), "5cedb1063e587bcc"),
+        ({"shift": 0, "bands": 2, "drop": 0.0, "groups": 1}, (9, 4, 11), "db29adb58eba83ed"),
+        ({"shift": 0, "bands": 0, "drop": 0.4}, (9, 4, 11), "e738902ff4076829"),
+        ({"shift": 5, "bands": 3, "drop": 0.25, "groups": 4}, (12, 5, 16), "03f91b2f6f3ab058"),
+    ],
+)
+def test_frames_of_published_runs_repeat(settings, shape, recorded: str) -> None:
+    frames = (numbers(*shape) % 7 == 0).float()
+    assert digest(EventAugment(**settings)(frames, generator(11))) == recorded
+
+
+OFF = {
+    SpatialAugment: {"flip": 0.0, "roll": 0, "degrees": 0.0, "cutout": 0},
+    MaskAugment: {"shift": 0, "bands": 0, "mask_steps": 0, "mask_places": 0},
+    ColourAugment: dict.fromkeys(("pad", "cutout"), 0)
+    | dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0.0),
+}
+PARTS = [
+    (SpatialAugment, "flip", 1.0, on_frames.Flip(1.0)),
+    (SpatialAugment, "roll", 3, on_frames.Roll(3, 3)),
+    (SpatialAugment, "degrees", 30.0, on_frames.Affine(30.0)),
+    (SpatialAugment, "shear", 30.0, on_frames.Affine(shear=30.0)),
+    (SpatialAugment, "cutout", 3, on_frames.Cutout(3)),
+    (SpatialAugment, "drop", 0.3, on_frames.Drop(0.3)),
+    (MaskAugment, "shift", 2, on_frames.TimeShift(2)),
+    (MaskAugment, "bands", 2, on_frames.PlaceShift(2)),
+    (MaskAugment, "mask_steps", 3, on_frames.TimeMask(3)),
+    (MaskAugment, "mask_places", 3, on_frames.PlaceMask(3)),
+    (MaskAugment, "drop", 0.3, on_frames.Drop(0.3)),
+    (ColourAugment, "pad", 2, on_images.Crop(2)),
+    (ColourAugment, "flip", 1.0, on_images.Flip(1.0)),
+    (ColourAugment, "degrees", 30.0, on_images.Affine(30.0)),
+    (ColourAugment, "brightness", 0.3, on_images.ColourJitter(0.3, 0.0, 0.0)),
+    (ColourAugment, "contrast", 0.3, on_images.ColourJitter(0.0, 0.3, 0.0)),
+    (ColourAugment, "saturation", 0.3, on_images.ColourJitter(0.0, 0.0, 0.3)),
+    (ColourAugment, "cutout", 3, on_images.Cutout(3)),
+]
+
+
+@pytest.mark.parametrize("kind", OFF)
+def test_presets_with_everything_off_change_nothing(kind) -> None:
+    batch = torch.rand(6, 4, 8, 8, generator=generator())
+    assert torch.equal(kind(**OFF[kind])(batch, generator()), batch)
+
+
+@pytest.mark.parametrize(("kind", "name", "value", "part"), PARTS)
+def test_each_setting_of_a_preset_is_its_part(kind, name: str, value, part) -> None:
+    batch = torch.rand(6, 4, 8, 8, generator=generator())
+    got = kind(**{**OFF[kind], name: value})(batch, generator(1))
+    assert torch.equal(got, Compose([part])(batch, generator(1)))
+    assert not torch.equal(got, batch)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: SpatialAugment(flip=1.5), ConfigError, "impossible flip: got 1.5; expected 0 … 1"),
+        (lambda: SpatialAugment(roll=-1), ConfigError, "impossible roll: got -1; expected 0 or"),
+        (lambda: SpatialAugment(degrees=-1.0), ConfigError, "impossible degrees: got -1.0"),
+        (lambda: SpatialAugment(shear=81.0), ConfigError, "impossible shear"),
+        (lambda: SpatialAugment(cutout=-1), ConfigError, "impossible cutout: got -1"),
+        (lambda: MaskAugment(mask_steps=-1), ConfigError, "impossible mask_steps: got -1"),
+        (lambda: MaskAugment(groups=0), ConfigError, "impossible groups: got 0"),
+        (lambda: MaskAugment(drop=1.1), ConfigError, "impossible drop: got 1.1"),
+        (lambda: ColourAugment(pad=-1), ConfigError, "impossible pad: got -1"),
+        (lambda: ColourAugment(contrast=-0.1), ConfigError, "impossible contrast: got -0.1"),
+        (
+            lambda: SpatialAugment(flip=0.0, roll=0, degrees=0.0, cutout=0)(
+                torch.ones(5, 4, 80), generator()
+            ),
+            ShapeError,
+            r"got \[5, 4, 80\]; expected \[T, B, ..., H, W\]",
+        ),
+        (lambda: ColourAugment()(torch.ones(3, 8, 8), generator()), ShapeError, "wrong rank"),
+    ],
+)
+def test_impossible_settings_of_presets(call, error, text: str) -> None:
     with pytest.raises(error, match=text):
         call()

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from localspike.data import nmnist
-from localspike.data.nmnist_forms import read_recording
 from localspike.errors import DataError
 
 ONE = [(0, 0, 0, 0), (3, 1, 33, 32), (40, 0, 5, 6), (41, 0, 5, 6), (312, 1, 1, 2)]
@@ -95,24 +94,6 @@ def five(x: int, y: int, polarity: int, time: int) -> bytes:
     return bytes([x, y]) + (polarity << 23 | time).to_bytes(3, "big")
 
 
-def test_official_events_with_overflow_worked_by_hand(tmp_path: Path) -> None:
-    """0x81 0x02 0x03 is polarity 1 at 0x010203 = 66,051 µs; each y = 240 adds 8,192 µs."""
-    path = tmp_path / "00002.bin"
-    path.write_bytes(
-        bytes([33, 0, 0x00, 0x00, 0x05])
-        + bytes([1, 2, 0x81, 0x02, 0x03])
-        + bytes([0, 240, 0, 0, 0])
-        + bytes([4, 5, 0x01, 0x02, 0x04])
-        + bytes([0, 240, 0, 0, 0]) * 2
-        + bytes([6, 33, 0x81, 0x02, 0x03])
-    )
-    events = read_recording(path)
-    assert events["t"].tolist() == [5, 66_051, 66_052 + 8_192, 66_051 + 3 * 8_192]
-    assert events["x"].tolist() == [33, 1, 4, 6]
-    assert events["y"].tolist() == [0, 2, 5, 33]
-    assert events["p"].tolist() == [0, 1, 0, 1]
-
-
 @pytest.fixture
 def official(tmp_path: Path) -> Path:
     """Ten training and one test recording per digit; digit d fires at x = d, t = 10 d ms."""
@@ -123,6 +104,21 @@ def official(tmp_path: Path) -> Path:
             for k in range(count):
                 (folder / f"{k:05d}.bin").write_bytes(five(digit, k, 1, 10_000 * digit))
     return tmp_path
+
+
+def test_official_events_with_overflow_worked_by_hand(official: Path) -> None:
+    """0x81 0x02 0x03 is polarity 1 at 0x010203 = 66,051 µs; each y = 240 adds 8,192 µs."""
+    (official / "nmnist" / "Test" / "4" / "00000.bin").write_bytes(
+        bytes([33, 0, 0x00, 0x00, 0x05])
+        + bytes([1, 2, 0x81, 0x02, 0x03])
+        + bytes([0, 240, 0, 0, 0])
+        + bytes([4, 5, 0x01, 0x02, 0x04])
+        + bytes([0, 240, 0, 0, 0]) * 2
+        + bytes([6, 33, 0x81, 0x02, 0x03])
+    )
+    frames = nmnist("test", official, bin_ms=1).batch([4]).frames[:, 0]
+    seen = [[0, 0, 0, 33], [66, 1, 2, 1], [74, 0, 5, 4], [90, 1, 33, 6]]
+    assert frames.nonzero().tolist() == seen
 
 
 def test_official_folders(official: Path) -> None:
@@ -139,11 +135,11 @@ def test_official_folders(official: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b"", "not an N-MNIST recording: got 0 bytes; expected a positive multiple of 5 bytes"),
-        (bytes(7), "not an N-MNIST recording: got 7 bytes"),
-        (five(34, 0, 0, 1), r"event coordinate 'x' out of range: got 34 at event 0 .* 0 … 33"),
+        (b"", "recording without events: expected at least one event.*it is empty or damaged"),
+        (bytes(7), "half a record at byte 5: got 2 bytes; expected records of 5 bytes"),
+        (five(34, 0, 0, 1), r"event coordinate 'x' out of range: got 34 at event 0.* 0 … 33"),
         (five(0, 34, 0, 1), "event coordinate 'y' out of range: got 34"),
-        (five(0, 240, 0, 0), "offsets do not cut|recording without events"),
+        (five(0, 240, 0, 0), "recording without events"),
         (five(0, 0, 0, 9) + five(0, 0, 0, 8), "event times run backwards: got t = 8 µs at event 1"),
     ],
 )
@@ -155,8 +151,111 @@ def test_damaged_official_files(official: Path, content: bytes, text: str) -> No
 
 def test_a_missing_official_folder_is_named(official: Path) -> None:
     (official / "nmnist" / "Test" / "4" / "00000.bin").unlink()
-    with pytest.raises(DataError, match=r"Test/4: no recordings: expected \*\.bin files"):
+    with pytest.raises(DataError, match=r"Test/4: no recordings: got an empty folder.*Test\.zip"):
         nmnist("test", official)
+
+
+def test_another_folder_of_recordings_is_refused(official: Path) -> None:
+    (official / "nmnist" / "Test" / "5").rename(official / "nmnist" / "Test" / "five")
+    with pytest.raises(DataError, match=r"Test/five: not a class of this data set"):
+        nmnist("test", official)
+
+
+def test_counts_of_the_official_files(official: Path) -> None:
+    path = official / "nmnist" / "Test" / "0" / "00000.bin"
+    path.write_bytes(five(3, 4, 1, 500) * 300 + five(3, 4, 1, 300_000))
+    counted = nmnist("test", official, counts=True).batch([0]).frames
+    assert (counted.sum(), counted[0, 0, 1, 4, 3]) == (300, 300)
+    assert nmnist("test", official).batch([0]).frames.sum() == 1
+    longest = nmnist("test", official, counts=True, variable=True)
+    assert (longest.steps, longest.lengths[0], longest.batch([0]).frames.sum()) == (31, 31, 301)
+
+
+def raw_part(recordings: int) -> dict[str, np.ndarray]:
+    """Recording r has an event in row r at 0 and at 10 r ms."""
+    row = np.repeat(np.arange(recordings), 2)
+    return {
+        "t_us": (10_000 * row * (np.arange(len(row)) % 2)).astype(np.uint32),
+        "x": np.full(len(row), 33, np.uint8),
+        "y": row.astype(np.uint8),
+        "p": np.ones(len(row), np.uint8),
+        "offsets": 2 * np.arange(recordings + 1),
+        "labels": (np.arange(recordings) % 10).astype(np.uint8),
+    }
+
+
+def write_raw(root: Path, **changes: np.ndarray | None) -> Path:
+    parts = {"train": raw_part(30), "test": {**raw_part(5), **changes}}
+    named = {f"{p}_{k}": v for p, part in parts.items() for k, v in part.items() if v is not None}
+    (root / "nmnist").mkdir(exist_ok=True)
+    np.savez(root / "nmnist" / "nmnist_raw_us.npz", **named)
+    return root
+
+
+def test_the_raw_form_is_chosen_by_name_only(write_nmnist) -> None:
+    root = write_raw(write_nmnist([ONE, TWO]))
+    data = nmnist("test", root, form="raw")
+    expected = torch.zeros(30, 5, 2, 34, 34)
+    for number in range(5):
+        expected[[0, number], number, 1, number, 33] = 1
+    assert torch.equal(data.batch(range(5)).frames, expected)
+    assert data.labels.tolist() == list(range(5))
+    assert (len(nmnist("train", root, form="raw")), len(nmnist("val", root, form="raw"))) == (27, 3)
+    assert len(nmnist("train", root, 4, form="raw")) == 4
+    for form in ("auto", "1ms"):
+        assert torch.equal(nmnist("test", root, form=form).labels, torch.tensor([0, 1]))
+    (root / "nmnist" / "nmnist_1ms.npz").unlink()
+    with pytest.raises(DataError, match=r"no data files under .*nmnist_1ms\.npz or nmnist/Train"):
+        nmnist("test", root)
+    with pytest.raises(DataError, match=r"no data files under .*: expected nmnist/Train"):
+        nmnist("test", root, form="official")
+    with pytest.raises(DataError, match=r"no such form: got 'events'; expected 'auto' or '1ms' or"):
+        nmnist("test", root, form="events")
+
+
+def test_raw_train_and_val_share_nothing(tmp_path: Path) -> None:
+    def rows(split: str) -> list[int]:
+        data = nmnist(split, write_raw(tmp_path), form="raw", steps=1)
+        return data.batch(range(len(data))).frames.sum((0, 2, 4)).argmax(1).tolist()
+
+    assert sorted(rows("train") + rows("val")) == list(range(30))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"x": np.full(10, 34)}, r"npz \(test\): event coordinate 'x' out of range: got 34"),
+        ({"x": np.zeros(9, np.uint8)}, r"\(test\): arrays of different lengths: got 10 t_us, 9 x"),
+        ({"labels": np.full(5, 10)}, "nmnist test: label out of range: got 10"),
+        ({"labels": np.zeros(4)}, "arrays of different lengths"),
+        ({"t_us": np.arange(10)[::-1]}, "event times run backwards"),
+        ({"t_us": np.zeros(10, np.float32)}, "arrays of another kind: got dtype kinds fuuuiu"),
+        ({"offsets": np.array([0, 2, 2, 4, 6, 10])}, "recording without events: got 1 empty"),
+        ({"p": None}, r"nmnist_raw_us\.npz: no array test_p"),
+    ],
+)
+def test_a_damaged_raw_file(tmp_path: Path, changes, text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        nmnist("test", write_raw(tmp_path, **changes), form="raw")
+
+
+def test_the_real_raw_file(real_root: Path) -> None:
+    """Against the 1 ms file: the same digits there, and no event lost in the raw one."""
+    path = real_root / "nmnist" / "nmnist_raw_us.npz"
+    if not path.exists():
+        pytest.skip("real data: nmnist_raw_us.npz is not there")
+    counted = {
+        split: nmnist(split, real_root, form="raw", counts=True, variable=True)
+        for split in ("train", "val", "test")
+    }
+    assert [len(data) for data in counted.values()] == [180, 20, 100]
+    data = counted["test"]
+    with np.load(path) as raw:
+        events = np.diff(raw["test_offsets"])
+        assert data.labels.tolist() == raw["test_labels"].tolist()
+    frames = data.batch(range(100)).frames
+    assert frames.sum((0, 2, 3, 4)).tolist() == events.tolist()
+    assert data.steps == 34
 
 
 def test_bad_arguments(write_nmnist) -> None:

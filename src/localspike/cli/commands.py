@@ -13,6 +13,7 @@ from ..errors import LocalspikeError, os_advice, os_reason
 from ..learn.interrupt import Interrupted
 from .checking import Demo, Verify
 from .comparing import Compare
+from .data import Data
 from .memory import shortage
 from .output import INTERRUPTED, PIPE_CLOSED, REFUSED, signalled, speak_plainly, whisper
 from .parsing import parse
@@ -29,6 +30,7 @@ Command = (
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
 )
 DESCRIPTION = "Train spiking neural networks with rules that are local in time and space."
 

@@ -28,28 +28,32 @@ def check(kinds: Any, arguments: Sequence[str]) -> None:
                 got=repr(argument),
                 fix="Give a value, or leave it out",
             )
-    known = options(kinds, arguments[0]) if arguments else set()
+    command, known = options(kinds, arguments)
     for position, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if known and name.startswith("--") and name.replace("_", "-") not in known:
             value = value or next(iter(arguments[position + 1 :]), "VALUE")
             raise ConfigError(
-                f"unknown option {name} of localspike {arguments[0]}",
-                fix=_meant(name, value, known, arguments),
+                f"unknown option {name} of localspike {command}",
+                fix=_meant(name, value, command, known, arguments),
             )
 
 
-def options(kinds: Any, command: str) -> set[str]:
-    """The options of one subcommand; none if there is no such command."""
+def options(kinds: Any, arguments: Sequence[str]) -> tuple[str, set[str]]:
+    """The command that is named, with the part of it that is, and its options; else ("", none)."""
     for kind in get_args(kinds):
         made, *configured = get_args(kind)
-        if any(getattr(entry, "name", None) == command for entry in configured):
+        if arguments and any(getattr(one, "name", "") == arguments[0] for one in configured):
+            parts = getattr(made, "PARTS", None)
+            if parts is not None:
+                part, known = options(parts, arguments[1:])
+                return f"{arguments[0]} {part}".strip(), known
             named = {f"--{field.name.replace('_', '-')}" for field in fields(made)}
-            return {*named, "--help"}
-    return set()
+            return arguments[0], {*named, "--help"}
+    return "", set()
 
 
-def _meant(name: str, value: str, known: set[str], arguments: Sequence[str]) -> str:
+def _meant(name: str, value: str, command: str, known: set[str], arguments: Sequence[str]) -> str:
     """A setting of the recipe that was written as an option, or options of like names."""
     setting = name.removeprefix("--").replace("-", "_")
     for argument in arguments if arguments[0] == "train" else ():
@@ -57,4 +61,4 @@ def _meant(name: str, value: str, known: set[str], arguments: Sequence[str]) -> 
             every = keys(recipe(argument))
             if setting in every or setting in {full.split(".", 1)[1] for full in every}:
                 return f"Settings go without dashes: {setting}={value}"
-    return nearest(name, known, f"localspike {arguments[0]} --help")
+    return nearest(name, known, f"localspike {command} --help")

@@ -1,13 +1,28 @@
-"""Augmentation of one batch at a time, vectorised, all randomness from the generator passed in."""
+"""Augmentation of one batch at a time, chosen by name: fixed rows of ``transforms``.
+
+All randomness comes from the generator passed in, so batch k of an epoch is the same whoever makes
+it, and whenever. Settings are plain numbers of which 0 (or False) switches a part off.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError
+from .transforms import frames as on_frames
+from .transforms import images as on_images
+from .transforms.checks import at_least, chances
+from .transforms.compose import Compose
+from .transforms.draws import whole
+from .transforms.frames import shift_places, shift_steps
+from .transforms.images import check_images
+from .transforms.plane import around, blank, window
+
+Part = Callable[[Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,39 +44,31 @@ class ImageAugment:
     cutout: int = 16
 
     def __post_init__(self) -> None:
-        _not_negative(pad=self.pad, cutout=self.cutout)
+        at_least(0, pad=self.pad, cutout=self.cutout)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
-        if images.dim() != 4:
-            raise ShapeError(
-                "images have the wrong rank", got=list(images.shape), expected="[B, C, H, W]"
-            )
-        return self._cut(self._crop_flip(images, generator), generator)
+        check_images(images)
+        return self._cut(self._crop_flip(images[None], generator), generator)[0]
 
+    # One generator for all parts, drawn from in this order: published runs must repeat.
     def _crop_flip(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        batch, _, height, width = images.shape
-        corner = _integers(0, 2 * self.pad, (2, batch, 1), generator)
-        rows = corner[0] + torch.arange(height)
-        columns = corner[1] + torch.arange(width)
+        batch, (height, width) = images.shape[1], images.shape[-2:]
+        corner = whole(0, 2 * self.pad, (2, batch, 1), generator) - self.pad
+        rows, columns = corner[0] + torch.arange(height), corner[1] + torch.arange(width)
         if self.flip:
-            mirrored = _integers(0, 1, (batch, 1), generator).bool()
+            mirrored = whole(0, 1, (batch, 1), generator).bool()
             columns = torch.where(mirrored, columns.flip(1), columns)
-        padded = torch.nn.functional.pad(images, (self.pad,) * 4)
-        sample = torch.arange(batch)[:, None, None]
-        picked = padded[sample, :, rows[:, :, None], columns[:, None, :]]
-        return picked.permute(0, 3, 1, 2).contiguous()
+        return window(images, rows, columns)
 
     def _cut(self, images: Tensor, generator: torch.Generator) -> Tensor:
         if not self.cutout:
             return images
         inside = []
-        for size in images.shape[2:]:
-            first = _integers(0, size - 1, (len(images), 1), generator) - self.cutout // 2
-            place = torch.arange(size)
-            inside.append((place >= first) & (place < first + self.cutout))
-        hole = inside[0][:, :, None] & inside[1][:, None, :]
-        return images.masked_fill(hole[:, None], 0.0)
+        for side in images.shape[-2:]:
+            middle = whole(0, side - 1, (images.shape[1], 1), generator)
+            inside.append(around(middle, side, self.cutout))
+        return blank(images, *inside)
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,8 @@ class EventAugment:
     groups: int = 2
 
     def __post_init__(self) -> None:
-        _not_negative(shift=self.shift, bands=self.bands)
-        if self.groups < 1:
-            raise ConfigError("impossible groups", got=self.groups, expected="1 or more")
+        at_least(0, shift=self.shift, bands=self.bands)
+        at_least(1, groups=self.groups)
         if not 0.0 <= self.drop < 1.0:
             raise ConfigError("impossible drop", got=self.drop, expected="0 <= drop < 1")
 
@@ -94,50 +100,134 @@ class EventAugment:
         """A new batch of the same shape."""
         batch = frames.shape[1]
         if self.shift:
-            by = _integers(-self.shift, self.shift, (batch,), generator)
-            frames = shift_steps(frames, by)
+            frames = shift_steps(frames, whole(-self.shift, self.shift, (batch,), generator))
         if self.bands:
-            by = _integers(-self.bands, self.bands, (batch,), generator)
+            by = whole(-self.bands, self.bands, (batch,), generator)
             frames = shift_places(frames, by, self.groups)
         if self.drop:
-            frames = frames * (torch.rand(frames.shape, generator=generator) >= self.drop)
+            frames = on_frames.Drop(self.drop)(frames, generator)
         return frames
 
 
-def shift_steps(frames: Tensor, by: Tensor) -> Tensor:
-    """Delay sample b of frames [T, B, ...] by ``by[b]`` steps, zeros coming in.
+@dataclass(frozen=True)
+class SpatialAugment:
+    """Flip, roll, turn and slant, cutout and loss, for event frames [T, B, ..., H, W] of a camera.
 
-    >>> shift_steps(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1])).flatten()
-    tensor([0., 1., 2.])
+    ``flip`` is the probability of mirroring left to right (0 where that makes another class, as
+    of a right hand a left one), ``roll`` the largest number of pixels a sample is moved by with
+    wrap, ``degrees`` and ``shear`` the largest angles, ``cutout`` the side of the square set to
+    zero, ``drop`` the probability of losing all events of one bin. 0 switches a part off.
+    Raises ConfigError for impossible values, ShapeError where there is no plane.
+    After Li et al., Neuromorphic data augmentation, arXiv:2203.06145.
+
+    >>> SpatialAugment()(torch.ones(4, 3, 2, 34, 34), torch.Generator()).shape
+    torch.Size([4, 3, 2, 34, 34])
     """
-    steps, batch = frames.shape[:2]
-    source = torch.arange(steps)[:, None] - by
-    kept = ((source >= 0) & (source < steps)).view(steps, batch, *[1] * (frames.dim() - 2))
-    return frames[source.clamp(0, steps - 1), torch.arange(batch)] * kept
+
+    flip: float = 0.5
+    roll: int = 5
+    degrees: float = 15.0
+    shear: float = 0.0
+    cutout: int = 8
+    drop: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least(0, roll=self.roll, cutout=self.cutout)
+        chances(flip=self.flip, drop=self.drop)
+        on_frames.Affine(degrees=self.degrees, shear=self.shear)
+
+    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """A new batch of the same shape."""
+        turn = on_frames.Affine(degrees=self.degrees, shear=self.shear)
+        turn.check(frames)
+        parts: list[tuple[bool, Part]] = [
+            (self.flip > 0, on_frames.Flip(self.flip)),
+            (self.roll > 0, on_frames.Roll(self.roll, self.roll)),
+            (self.degrees > 0 or self.shear > 0, turn),
+            (self.cutout > 0, on_frames.Cutout(self.cutout)),
+            (self.drop > 0, on_frames.Drop(self.drop)),
+        ]
+        return _those_on(parts)(frames, generator)
 
 
-def shift_places(frames: Tensor, by: Tensor, groups: int) -> Tensor:
-    """Move sample b of frames [T, B, ..., n] up the last axis by ``by[b]``, in ``groups`` blocks.
+@dataclass(frozen=True)
+class MaskAugment:
+    """Shift in time and place, masks over time and places, loss: for event frames [T, B, ..., n].
 
-    >>> shift_places(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), torch.tensor([1]), 2).flatten()
-    tensor([0., 1., 0., 3.])
+    ``shift`` and ``bands`` are the largest moves in steps and places, ``mask_steps`` and
+    ``mask_places`` the largest sizes of one stretch each that is set to zero, ``drop`` the
+    probability of losing all events of one bin; places move and hide in ``groups`` blocks (2 for
+    OFF and ON). 0 switches a part off. Raises ConfigError for impossible values, ShapeError for
+    frames that are too short or do not divide. After SpecAugment, arXiv:1904.08779.
+
+    >>> MaskAugment()(torch.ones(50, 4, 80), torch.Generator()).shape
+    torch.Size([50, 4, 80])
     """
-    if frames.shape[-1] % groups:
-        raise ShapeError(
-            "last axis does not divide into groups",
-            got=f"{frames.shape[-1]} places, {groups} groups",
-        )
-    blocks = frames.reshape(*frames.shape[:-1], groups, -1).movedim(-1, 0)
-    moved = shift_steps(blocks.movedim(2, 1), by).movedim(1, 2)
-    return moved.movedim(0, -1).flatten(-2)
+
+    shift: int = 2
+    bands: int = 1
+    mask_steps: int = 8
+    mask_places: int = 6
+    drop: float = 0.0
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        at_least(0, shift=self.shift, bands=self.bands)
+        at_least(0, mask_steps=self.mask_steps, mask_places=self.mask_places)
+        at_least(1, groups=self.groups)
+        chances(drop=self.drop)
+
+    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """A new batch of the same shape."""
+        parts: list[tuple[bool, Part]] = [
+            (self.shift > 0, on_frames.TimeShift(self.shift)),
+            (self.bands > 0, on_frames.PlaceShift(self.bands, self.groups)),
+            (self.mask_steps > 0, on_frames.TimeMask(self.mask_steps)),
+            (self.mask_places > 0, on_frames.PlaceMask(self.mask_places, self.groups)),
+            (self.drop > 0, on_frames.Drop(self.drop)),
+        ]
+        return _those_on(parts)(frames, generator)
 
 
-def _integers(low: int, high: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Whole numbers low … high, both included."""
-    return torch.randint(low, high + 1, shape, generator=generator)
+@dataclass(frozen=True)
+class ColourAugment:
+    """Crop of a padded image, flip, turn, colour jitter, cutout, for images [B, C, H, W].
+
+    ``pad`` pixels of zero before the crop, ``flip`` the probability of mirroring left to right,
+    ``degrees`` the largest angle, ``brightness``, ``contrast`` and ``saturation`` as in
+    ``transforms.images.ColourJitter``, ``cutout`` the side of the square set to zero. 0 switches a
+    part off. Raises ConfigError for impossible values, ShapeError for another rank.
+
+    >>> ColourAugment()(torch.ones(2, 3, 32, 32), torch.Generator()).shape
+    torch.Size([2, 3, 32, 32])
+    """
+
+    pad: int = 4
+    flip: float = 0.5
+    degrees: float = 0.0
+    brightness: float = 0.1
+    contrast: float = 0.1
+    saturation: float = 0.1
+    cutout: int = 8
+
+    def __post_init__(self) -> None:
+        at_least(0, pad=self.pad, degrees=self.degrees, cutout=self.cutout)
+        chances(flip=self.flip)
+        on_images.ColourJitter(self.brightness, self.contrast, self.saturation)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A new batch of the same shape."""
+        check_images(images)
+        jitter = on_images.ColourJitter(self.brightness, self.contrast, self.saturation)
+        parts: list[tuple[bool, Part]] = [
+            (self.pad > 0, on_images.Crop(self.pad)),
+            (self.flip > 0, on_images.Flip(self.flip)),
+            (self.degrees > 0, on_images.Affine(degrees=self.degrees)),
+            (max(self.brightness, self.contrast, self.saturation) > 0, jitter),
+            (self.cutout > 0, on_images.Cutout(self.cutout)),
+        ]
+        return _those_on(parts)(images, generator)
 
 
-def _not_negative(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 0:
-            raise ConfigError(f"impossible {name}", got=size, expected="0 or more")
+def _those_on(parts: list[tuple[bool, Part]]) -> Compose:
+    return Compose([part for on, part in parts if on])

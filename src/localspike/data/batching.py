@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from .bucket import bucketed
 from .dataset import Batch, Dataset
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -54,13 +55,17 @@ def batches(
     drop_last: bool = False,
     augment: Augment | None = None,
     generator: torch.Generator | None = None,
+    bucket: int | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch, beginning with batch number ``start``.
 
     Batch k is the same however the loop came to it: the order comes from (seed, epoch) and the
     randomness of ``augment(samples, generator)`` from (seed, epoch, k). With ``generator`` the seed
     is drawn from it once. ``augment`` sees images [B, C, H, W] or event frames [T, B, ...].
-    Raises DataError for an impossible batch size or start, or when drop_last leaves no batch.
+    ``bucket`` puts samples of similar length in a batch, sorting so many batches at a time (see
+    `bucketed`), and cuts its frames to the longest of them.
+    Raises DataError for an impossible batch size or start, when drop_last leaves no batch, and for
+    a bucket where the data set has no lengths.
 
     >>> from .speech import keywords
     >>> frames, labels, lengths = next(batches(keywords("val"), 16, shuffle=True, seed=1))
@@ -71,6 +76,9 @@ def batches(
     if generator is not None:
         seed = int(torch.randint(2**62, (), generator=generator))
     sequence = order(len(dataset), seed, epoch) if shuffle else torch.arange(len(dataset))
+    if bucket is not None:
+        shuffled = stream(seed, "buckets", epoch) if shuffle else None
+        sequence = bucketed(sequence, _lengths(dataset), batch_size, bucket, shuffled)
 
     def run() -> Iterator[Batch]:
         for k in range(start, total):
@@ -78,9 +86,27 @@ def batches(
             samples = dataset.gather(chosen)
             if augment is not None:
                 samples = augment(samples, stream(seed, "augment", epoch, k))
-            yield dataset.finish(samples, chosen)
+            batch = dataset.finish(samples, chosen)
+            yield batch if bucket is None else _cut(batch)
 
     return run()
+
+
+def _lengths(dataset: Dataset) -> Tensor:
+    if dataset.lengths is None:
+        raise DataError(
+            f"{dataset.name} {dataset.split} has no lengths to make buckets of",
+            expected="sequences of different lengths",
+            fix="Leave bucket out, or load with variable=True where the data set has it",
+        )
+    return dataset.lengths
+
+
+def _cut(batch: Batch) -> Batch:
+    """The batch without the steps at which all of it is padding."""
+    if batch.lengths is None:
+        return batch
+    return batch._replace(frames=batch.frames[: int(batch.lengths.max())])
 
 
 def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:

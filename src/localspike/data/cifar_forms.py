@@ -1,13 +1,11 @@
-"""The three file forms of CIFAR-10, each read whole: images [N, 3, 32, 32] uint8 and labels [N]."""
+"""Batches of CIFAR-10 and CIFAR-100 in their two official forms: binary, and pickled by Python."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import os
 import pickle
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +13,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..optional import require
-from .files import load_npz, numbered, read_bytes
+from .files import read_bytes
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 SIDE, PIXELS = 32, 3 * 32 * 32
-RECORD = 1 + PIXELS
 FETCH = "Get the file again; it is truncated or of another format"
 
 
-def read_binary(folder: Path, part: str) -> tuple[Pixels, Labels]:
-    """Binary batches: per image one label byte, then 1,024 red, green and blue bytes each."""
-    pairs = [_one_binary(path) for path in _batch_files(folder, part, ".bin")]
-    return _join(pairs)
+@dataclass(frozen=True)
+class Layout:
+    """Which files a part lies in, and where a record has its label.
+
+    A binary record is ``lead`` label bytes, of which ``column`` is the one wanted, then 3,072
+    pixel bytes; a python batch keeps the labels under ``key``.
+
+    >>> CIFAR10.record, FINE.record
+    (3073, 3074)
+    """
+
+    title: str
+    parts: Mapping[str, tuple[str, ...]]
+    lead: int
+    column: int
+    key: str
+    classes: int
+    size: str
+
+    @property
+    def record(self) -> int:
+        """Bytes of one image in the binary form."""
+        return self.lead + PIXELS
 
 
-def _one_binary(path: Path) -> tuple[Pixels, Labels]:
+_FIVE = tuple(f"data_batch_{number}" for number in range(1, 6))
+_WHOLE = {"train": ("train",), "test": ("test",)}
+CIFAR10 = Layout(
+    "CIFAR-10", {"train": _FIVE, "test": ("test_batch",)}, 1, 0, "labels", 10, "30,730,000"
+)
+FINE = Layout("CIFAR-100", _WHOLE, 2, 1, "fine_labels", 100, "153,700,000 and 30,740,000")
+COARSE = Layout("CIFAR-100", _WHOLE, 2, 0, "coarse_labels", 20, FINE.size)
+
+
+def read_binary(folder: Path, part: str, layout: Layout = CIFAR10) -> tuple[Pixels, Labels]:
+    """Binary batches: per image its label bytes, then 1,024 red, green and blue bytes each."""
+    names = layout.parts[part]
+    return _join([_one_binary(folder / f"{name}.bin", layout) for name in names])
+
+
+def _one_binary(path: Path, layout: Layout) -> tuple[Pixels, Labels]:
     content = read_bytes(path)
-    if len(content) == 0 or len(content) % RECORD:
+    if len(content) == 0 or len(content) % layout.record:
         raise DataError(
-            f"{path}: not CIFAR-10 binary",
+            f"{path}: not {layout.title} binary",
             got=f"{len(content)} bytes",
-            expected=f"a multiple of {RECORD} bytes (30,730,000 in the official files)",
+            expected=f"a multiple of {layout.record} bytes ({layout.size} in the official files)",
             fix=FETCH,
         )
-    table = np.frombuffer(content, dtype=np.uint8).reshape(-1, RECORD)
-    return table[:, 1:].reshape(-1, 3, SIDE, SIDE), _labels(table[:, 0], path)
+    table = np.frombuffer(content, dtype=np.uint8).reshape(-1, layout.record)
+    pixels = table[:, layout.lead :].reshape(-1, 3, SIDE, SIDE)
+    return pixels, check_classes(table[:, layout.column], layout.classes, path)
 
 
-def read_python(folder: Path, part: str) -> tuple[Pixels, Labels]:
-    """Python batches: pickled dicts with ``data`` [N, 3072] uint8 and ``labels``."""
-    pairs = [_one_python(path) for path in _batch_files(folder, part, "")]
-    return _join(pairs)
+def read_python(folder: Path, part: str, layout: Layout = CIFAR10) -> tuple[Pixels, Labels]:
+    """Python batches: pickled dicts with ``data`` [N, 3072] uint8 and labels."""
+    return _join([_one_python(folder / name, layout) for name in layout.parts[part]])
 
 
-def _one_python(path: Path) -> tuple[Pixels, Labels]:
-    batch = load_pickle(path)
-    if not {"data", "labels"} <= batch.keys():
+def _one_python(path: Path, layout: Layout) -> tuple[Pixels, Labels]:
+    batch = load_pickle(path, layout.title)
+    if not {"data", layout.key} <= batch.keys():
         raise DataError(
-            f"{path}: not a CIFAR-10 batch",
+            f"{path}: not a {layout.title} batch",
             got=f"keys {sorted(batch)}",
-            expected="data and labels",
+            expected=f"data and {layout.key}",
             fix=FETCH,
         )
-    data, labels = _array(batch["data"], path), _array(batch["labels"], path)
+    data, labels = _array(batch["data"], path), _array(batch[layout.key], path)
     if data.dtype != np.uint8 or data.shape != (labels.size, PIXELS) or not labels.size:
         raise DataError(
             f"{path}: data of the wrong kind",
@@ -68,7 +98,7 @@ def _one_python(path: Path) -> tuple[Pixels, Labels]:
             expected=f"uint8 [N, {PIXELS}] and N labels",
             fix=FETCH,
         )
-    return data.reshape(-1, 3, SIDE, SIDE), _labels(labels, path)
+    return data.reshape(-1, 3, SIDE, SIDE), check_classes(labels, layout.classes, path)
 
 
 def _array(value: Any, path: Path) -> NDArray[Any]:
@@ -97,7 +127,7 @@ class _NumpyOnly(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def load_pickle(path: Path) -> dict[str, Any]:
+def load_pickle(path: Path, title: str = "CIFAR-10") -> dict[str, Any]:
     """A pickled dict of numpy arrays and plain values; any other content is a DataError.
 
     No code of the file is ever run: of all globals only numpy's array constructor is resolved.
@@ -110,7 +140,7 @@ def load_pickle(path: Path) -> dict[str, Any]:
     # A damaged pickle can raise nearly anything; all of it means the same to the user.
     except Exception as error:
         raise DataError(
-            f"{path}: not a CIFAR-10 python batch",
+            f"{path}: not a {title} python batch",
             got=f"{type(error).__name__}: {error}",
             expected="a pickled dict of numpy arrays and nothing else",
             fix=FETCH,
@@ -123,81 +153,20 @@ def _text(key: Any) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else str(key)
 
 
-def read_atlas(labels_file: Path, part: str) -> tuple[Pixels, Labels]:
-    """Lossless atlases of 32 × 32 tiles beside ``labels_file``, checked against sha256.json."""
-    folder, key = labels_file.parent, f"y_{part}"
-    labels = _labels(load_npz(labels_file, [key])[key], labels_file)
-    paths = numbered(folder, f"{part}_", ".webp")
-    image = require("PIL.Image", "reading CIFAR-10 atlases")
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        tiles = np.concatenate(list(pool.map(lambda path: _one_atlas(path, image), paths)))
-    if len(tiles) != len(labels):
-        raise DataError(
-            f"{folder}: atlases and labels do not match",
-            got=f"{len(tiles)} tiles in {len(paths)} {part}_*.webp",
-            expected=f"{len(labels)}, as in {labels_file.name}",
-            fix="Get the missing atlases",
-        )
-    _check_digest(tiles, folder / "sha256.json", part)
-    return np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)), labels
+def check_classes(labels: NDArray[Any], classes: int, path: Path) -> Labels:
+    """Labels as int64 [N]; DataError unless they are whole numbers in 0 … classes - 1.
 
-
-def _one_atlas(path: Path, image: Any) -> Pixels:
-    """Tiles [N, 32, 32, 3] of one atlas, row-major."""
-    try:
-        with image.open(path) as picture:
-            atlas = np.asarray(picture.convert("RGB"))
-    # Pillow's decoders raise OSError, SyntaxError and ValueError for damaged files.
-    except Exception as error:
-        raise DataError(
-            f"{path}: cannot be decoded",
-            got=f"{type(error).__name__}: {error}",
-            expected="a lossless WebP atlas",
-            fix=FETCH,
-        ) from error
-    rows, columns = atlas.shape[0] // SIDE, atlas.shape[1] // SIDE
-    if atlas.shape[:2] != (rows * SIDE, columns * SIDE):
-        raise DataError(
-            f"{path}: not an atlas of {SIDE} × {SIDE} tiles",
-            got=f"{atlas.shape[1]} × {atlas.shape[0]} pixels",
-            expected=f"multiples of {SIDE}",
-            fix=FETCH,
-        )
-    tiles = atlas.reshape(rows, SIDE, columns, SIDE, 3).transpose(0, 2, 1, 3, 4)
-    return np.ascontiguousarray(tiles.reshape(-1, SIDE, SIDE, 3))
-
-
-def _check_digest(tiles: Pixels, path: Path, part: str) -> None:
-    key = f"{part}_sha256_uint8_NHWC"
-    try:
-        expected = str(json.loads(read_bytes(path))[key])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: no checksum", got=f"{type(error).__name__}: {error}", expected=f"key {key!r}"
-        ) from error
-    got = hashlib.sha256(tiles.data).hexdigest()
-    if got != expected:
-        raise DataError(
-            f"{path.parent}: {part} images do not match their checksum",
-            got=f"sha256 {got[:16]}…",
-            expected=f"{expected[:16]}…",
-            fix="Get the atlases again; one is damaged or out of order",
-        )
-
-
-def _batch_files(folder: Path, part: str, suffix: str) -> list[Path]:
-    if part == "test":
-        return [folder / f"test_batch{suffix}"]
-    return [folder / f"data_batch_{number}{suffix}" for number in range(1, 6)]
-
-
-def _labels(labels: NDArray[Any], path: Path) -> Labels:
-    wrong = (labels < 0) | (labels > 9)
+    >>> check_classes(np.array([3, 1], np.uint8), 10, Path("x"))
+    array([3, 1])
+    """
+    wrong = (labels < 0) | (labels >= classes)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or wrong.any():
         got = f"{labels.dtype} {list(labels.shape)}"
         if labels.ndim == 1 and wrong.any():
             got = f"{labels[wrong][0]} at image {int(wrong.argmax())}"
-        raise DataError(f"{path}: label out of range", got=got, expected="0 … 9", fix=FETCH)
+        raise DataError(
+            f"{path}: label out of range", got=got, expected=f"0 … {classes - 1}", fix=FETCH
+        )
     return labels.astype(np.int64)
 
 

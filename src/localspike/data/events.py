@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, ShapeError
+from .scatter import dense
 
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 
@@ -120,9 +121,10 @@ def _owner(offsets: NDArray[np.int64], at: int) -> int:
 class BinnedEvents:
     """Recordings of events, each event already placed in a (step, cell); dense only per batch.
 
-    ``place`` [E] int32 = step · cells + cell, ``offsets`` [N + 1] int64, ``weight`` [E] uint8 how
-    often that event counts (None: once). ``counts`` False makes frames binary (spikes), True keeps
-    how many events fell in a bin. ``sample_shape`` is the shape of one step of one sample.
+    ``place`` [E] int32 (int64 where too large) = step · cells + cell, ``offsets`` [N + 1] int64,
+    ``weight`` [E] uint8 how often that event counts (None: once). ``counts`` False makes frames
+    binary (spikes), True keeps how many events fell in a bin. ``sample_shape`` is the shape of one
+    step of one sample.
 
     >>> one = BinnedEvents(torch.tensor([0, 3, 3]), torch.tensor([0, 3]), 2, (2,), counts=True)
     >>> one.gather(torch.tensor([0]))[:, 0]
@@ -144,19 +146,11 @@ class BinnedEvents:
 
     def gather(self, index: Tensor) -> Tensor:
         """Frames [T, B, *sample_shape] float32 of the recordings ``index`` [B]."""
-        cells, batch = prod(self.sample_shape), len(index)
-        start = self.offsets[index]
-        length = self.offsets[index + 1] - start
-        sample = torch.repeat_interleave(torch.arange(batch), length)
-        first = torch.cumsum(length, 0) - length
-        event = torch.arange(len(sample)) + (start - first)[sample]
-        place = self.place[event].long()
-        target = (place // cells * batch + sample) * cells + place % cells
-        ones = torch.ones(len(event)) if self.weight is None else self.weight[event].float()
-        frames = torch.zeros(self.steps * batch * cells).scatter_add_(0, target, ones)
-        if not self.counts:
-            frames.clamp_(max=1.0)
-        return frames.view(self.steps, batch, *self.sample_shape)
+        frames = dense(
+            self.place, self.offsets, index, steps=self.steps, cells=prod(self.sample_shape),
+            counts=self.counts, weight=self.weight,
+        )  # fmt: skip
+        return frames.view(self.steps, len(index), *self.sample_shape)
 
     def frames(self, gathered: Tensor) -> Tensor:
         """Gathered samples are time first already."""
@@ -184,14 +178,25 @@ def bin_events(
     >>> spikes.gather(torch.tensor([0])).sum(dim=(1, 2, 3, 4))
     tensor([1., 1., 0., 0.])
     """
-    step = events["t"] // step_us
-    row = events["p"].astype(np.int64) * sensor.height + events["y"]
-    cell = row * sensor.width + events["x"]
     shape = sample_shape or (sensor.polarities, sensor.height, sensor.width)
     return place_events(
-        step, cell, offsets, steps=steps, cells=sensor.cells, sample_shape=shape,
-        counts=counts, weight=weight,
+        events["t"] // step_us, cells_of(events, sensor), offsets, steps=steps,
+        cells=sensor.cells, sample_shape=shape, counts=counts, weight=weight,
     )  # fmt: skip
+
+
+def cells_of(events: NDArray[np.void], sensor: Sensor) -> NDArray[np.int64]:
+    """Place of every event within a step, (p · height + y) · width + x.
+
+    >>> cells_of(make_events(np.array([0]), np.array([1]), np.array([1])), Sensor(2, 3, 4)).tolist()
+    [13]
+    """
+    cell = events["p"].astype(np.int64)
+    cell *= sensor.height
+    cell += events["y"]
+    cell *= sensor.width
+    cell += events["x"]
+    return cell
 
 
 def place_events(
@@ -205,11 +210,22 @@ def place_events(
     counts: bool = False,
     weight: NDArray[np.uint8] | None = None,
 ) -> BinnedEvents:
-    """Store events whose step and cell are known; those at or after ``steps`` are left out."""
-    keep = step < steps
+    """Store events whose step and cell are known; those outside 0 … ``steps`` - 1 are left out.
+
+    Raises ShapeError when ``sample_shape`` has not ``cells`` places.
+    """
+    if prod(sample_shape) != cells:
+        raise ShapeError(
+            "sample_shape does not fit the sensor",
+            got=f"{list(sample_shape)}, {prod(sample_shape)} places",
+            expected=f"{cells} places",
+        )
+    keep = (step >= 0) & (step < steps)
     kept = np.concatenate([[0], np.cumsum(keep)])[offsets]
+    # Half the memory wherever it is enough; large sensors over many steps need more.
+    width = np.int32 if steps * cells <= np.iinfo(np.int32).max else np.int64
     return BinnedEvents(
-        place=torch.from_numpy((step[keep] * cells + cell[keep]).astype(np.int32)),
+        place=torch.from_numpy((step[keep] * cells + cell[keep]).astype(width)),
         offsets=torch.from_numpy(kept.astype(np.int64)),
         steps=steps,
         sample_shape=sample_shape,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ DAMAGE = (
     ValueError,
     EOFError,
     KeyError,
+    tokenize.TokenError,  # a mangled npy header
     zipfile.BadZipFile,
     zlib.error,
     RuntimeError,  # a header that asks for what the zip reader cannot do

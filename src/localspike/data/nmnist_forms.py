@@ -1,7 +1,8 @@
-"""The two file forms of N-MNIST, read into columns: time, cell and the bounds of recordings."""
+"""The file forms of N-MNIST: the 1 ms npz in columns, raw events and official files one by one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .events import Sensor, check_events, check_offsets, make_events
-from .files import carve, choose, load_npz, read_bytes
+from .event_files import class_folders, read_columns
+from .events import check_offsets
+from .files import carve, choose, load_npz
+from .formats.nmnist import NMNIST, read_nmnist
+from .placing import Recordings
 
-SENSOR = Sensor(2, 34, 34)
 ESCAPE = 65535
-OVERFLOW_Y, OVERFLOW_US = 240, 1 << 13
+DIGITS = tuple("0123456789")
 
 
 class Columns(NamedTuple):
@@ -49,7 +52,7 @@ def read_npz(path: Path, split: str, limit: int | None, counts: bool) -> Columns
     events, kept = _pick(offsets, chosen)
     linear = linear[events]
     weight = count[events] if counts else None
-    time, cell = linear // SENSOR.cells * 1000, linear % SENSOR.cells
+    time, cell = linear // NMNIST.cells * 1000, linear % NMNIST.cells
     return Columns(time, cell, kept, weight, labels[chosen].astype(np.int64))
 
 
@@ -81,7 +84,7 @@ def decode_differences(
 def _check_ends(
     linear: NDArray[np.int64], offsets: NDArray[np.int64], ends: NDArray[np.uint16], source: str
 ) -> None:
-    last = linear[offsets[1:] - 1] // SENSOR.cells
+    last = linear[offsets[1:] - 1] // NMNIST.cells
     late = last >= ends
     if late.any():
         at = int(late.argmax())
@@ -103,55 +106,27 @@ def _pick(
     return np.arange(kept[-1]) + shift, kept
 
 
-def read_folder(train: Path, split: str, limit: int | None, counts: bool) -> Columns:
-    """The official folders; ``train`` is the folder Train, beside which Test is expected.
+def read_raw(path: Path, split: str, limit: int | None) -> tuple[Recordings, list[int]]:
+    """Recordings and labels of the raw npz: train and val from its 200, test its official 100."""
+    columns, labels = read_columns(path, "test" if split == "test" else "train", NMNIST)
+    chosen = choose(carve(len(labels), split, "nmnist raw"), limit, "nmnist raw").tolist()
+    return columns.recordings(chosen), [int(labels[number]) for number in chosen]
 
-    Every event counts once here, whatever ``counts`` says.
+
+def read_folder(train: Path, split: str, limit: int | None) -> tuple[Recordings, list[int]]:
+    """Recordings, to be read one by one, and labels of the official folders.
+
+    ``train`` is the folder Train, beside which Test is expected.
     """
     folder = train.parent / "Test" if split == "test" else train
-    found = [(path, label) for label in range(10) for path in _recordings(folder / str(label))]
+    archive = f"the official archive {folder.name}.zip"
+    parts = class_folders(folder, DIGITS, ".bin", archive)
+    found = [(path, label) for label, paths in parts for path in paths]
     chosen = choose(carve(len(found), split, "nmnist"), limit, "nmnist").tolist()
-    times, cells, sizes = [], [], [0]
-    for number in chosen:
-        events = read_recording(found[number][0])
-        times.append(events["t"].astype(np.int64))
-        pixel = events["y"].astype(np.int64) * SENSOR.width + events["x"]
-        cells.append(pixel + events["p"].astype(np.int64) * SENSOR.height * SENSOR.width)
-        sizes.append(len(events))
-    labels = np.array([found[number][1] for number in chosen], dtype=np.int64)
-    return Columns(np.concatenate(times), np.concatenate(cells), np.cumsum(sizes), None, labels)
+    files = [found[number][0] for number in chosen]
+    return _recordings(files), [found[number][1] for number in chosen]
 
 
-def _recordings(folder: Path) -> list[Path]:
-    paths = sorted(folder.glob("*.bin"))
-    if not paths:
-        raise DataError(
-            f"{folder}: no recordings",
-            expected="*.bin files of the official N-MNIST archive",
-            fix="Unpack the archive again; each of Train and Test has folders 0 … 9",
-        )
-    return paths
-
-
-def read_recording(path: Path) -> NDArray[np.void]:
-    """Events of one official N-MNIST file, dtype ``EVENT``, checked.
-
-    Five bytes each, big-endian: x, y, then one bit of polarity and 23 bits of time in µs. A record
-    with y = 240 is no event: it adds 2¹³ µs to all times from there on. Raises DataError.
-    """
-    content = read_bytes(path)
-    if len(content) == 0 or len(content) % 5:
-        raise DataError(
-            f"{path}: not an N-MNIST recording",
-            got=f"{len(content)} bytes",
-            expected="a positive multiple of 5 bytes",
-            fix="Get the file again; it is truncated or of another format",
-        )
-    x, y, high, middle, low = np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(np.int64)
-    time = ((high & 127) << 16) | (middle << 8) | low
-    overflow = y == OVERFLOW_Y
-    time += OVERFLOW_US * np.cumsum(overflow)
-    real = ~overflow
-    events = make_events(time[real], x[real], high[real] >> 7, y[real])
-    check_events(events, np.array([0, len(events)]), SENSOR, str(path))
-    return events
+def _recordings(files: list[Path]) -> Iterator[tuple[str, NDArray[np.void]]]:
+    for path in files:
+        yield str(path), read_nmnist(path).events

@@ -1,17 +1,36 @@
-"""All data sets by name."""
+"""All data sets by name: a card, a loader, and where its files are looked for."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DataError
-from . import cifar, digits, speech, touch
+from . import (
+    caltech,
+    cifar,
+    cifar10dvs,
+    command_lists,
+    commands,
+    digits,
+    gestures,
+    heidelberg,
+    mnist,
+    poker,
+    speech,
+    touch,
+)
+from .cards import CARDS, Card
 from .dataset import Dataset
+from .events import Sensor
+from .placing import frame_shape, shrunk
+
+COMMON = ("split", "data_root", "limit")
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -22,78 +41,138 @@ class Info:
     the data are inside the package. ``steps`` is the default T.
     """
 
-    name: str
-    title: str
-    classes: tuple[str, ...]
-    sample_shape: tuple[int, ...]
-    steps: int
-    splits: tuple[str, ...]
-    licence: str
-    files: tuple[str, ...]
+    card: Card
     loader: Callable[..., Dataset]
+    classes: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ("train", "val", "test")
+
+    @property
+    def name(self) -> str:
+        """The name it is loaded by."""
+        return self.card.name
+
+    @property
+    def title(self) -> str:
+        """What it is, in one line."""
+        return self.card.title
+
+    @property
+    def sample_shape(self) -> Shape:
+        """Shape of one step of one sample, with the loader's default options."""
+        return self.card.shape
+
+    @property
+    def steps(self) -> int:
+        """The default T."""
+        return self.card.steps
+
+    @property
+    def licence(self) -> str:
+        """The licence as stated at the source."""
+        return self.card.licence
 
     @property
     def options(self) -> tuple[str, ...]:
         """Names of the loader's own options."""
-        common = ("split", "data_root", "limit")
-        return tuple(key for key in inspect.signature(self.loader).parameters if key not in common)
+        return tuple(key for key in inspect.signature(self.loader).parameters if key not in COMMON)
+
+    def with_options(self, options: Mapping[str, Any]) -> Info:
+        """What is known with these of the loader's options: some change shape or classes.
+
+        Values the loader would refuse are left to it.
+
+        >>> info("shd").with_options({"channels": 140}).sample_shape
+        (140,)
+        >>> len(info("cifar100").with_options({"labels": "coarse"}).classes)
+        20
+        """
+        change = _CHANGES.get(self.name)
+        return self if change is None else change(self, options)
+
+    def _shaped(self, shape: Shape) -> Info:
+        return replace(self, card=replace(self.card, shape=shape))
 
 
-_TABLE = (
-    Info(
-        name="keywords",
-        title="Google Speech Commands v0.02, ten keywords as events of 40 bands (embedded)",
-        classes=("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes"),
-        sample_shape=(80,),
-        steps=50,
-        splits=speech.SPLITS,
-        licence="CC BY 4.0",
-        files=(),
-        loader=speech.keywords,
-    ),
-    Info(
-        name="cifar10",
-        title="CIFAR-10, 32 x 32 colour images",
-        classes=cifar.CLASSES,
-        sample_shape=(3, 32, 32),
-        steps=6,
-        splits=cifar.SPLITS,
-        licence="none stated (research data set of the University of Toronto)",
-        files=tuple(cifar.FORMS),
-        loader=cifar.cifar10,
-    ),
-    Info(
-        name="nmnist",
-        title="N-MNIST, digits seen by a moving event camera",
-        classes=digits.CLASSES,
-        sample_shape=(2, 34, 34),
-        steps=30,
-        splits=digits.SPLITS,
-        licence="CC BY-SA 4.0",
-        files=digits.FORMS,
-        loader=digits.nmnist,
-    ),
-    Info(
-        name="braille",
-        title="Braille letters read by an event-coded fingertip of 12 taxels",
-        classes=touch.CLASSES,
-        sample_shape=(24,),
-        steps=65,
-        splits=touch.SPLITS,
-        licence="not stated at its source",
-        files=touch.FORMS,
-        loader=touch.braille,
-    ),
-)
+def _entry(
+    loader: Callable[..., Dataset], classes: Sequence[str], files: Iterable[str] = ()
+) -> Info:
+    return Info(CARDS[loader.__name__], loader, tuple(classes), tuple(files))
+
+
+_WORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
+_TABLE: Mapping[str, Info] = {
+    entry.name: entry
+    for entry in (
+        _entry(speech.keywords, _WORDS),
+        _entry(cifar.cifar10, cifar.CLASSES, cifar.FORMS),
+        _entry(cifar.cifar100, cifar.FINE_CLASSES, cifar.FORMS_100),
+        _entry(mnist.mnist, mnist.CLASSES, mnist.FORMS),
+        _entry(mnist.fashion_mnist, mnist.FASHION_CLASSES, mnist.FASHION_FORMS),
+        _entry(digits.nmnist, digits.CLASSES, digits.FORMS),
+        _entry(gestures.dvs_gesture, gestures.CLASSES, gestures.FORMS),
+        _entry(cifar10dvs.cifar10dvs, cifar10dvs.CLASSES, cifar10dvs.FORMS),
+        _entry(caltech.ncaltech101, caltech.CLASSES, caltech.FORMS),
+        _entry(poker.pokerdvs, poker.CLASSES, poker.FORMS),
+        _entry(heidelberg.shd, heidelberg.SHD_CLASSES, heidelberg.SHD_FORMS),
+        _entry(heidelberg.ssc, heidelberg.SSC_CLASSES, heidelberg.SSC_FORMS),
+        _entry(commands.speech_commands, commands.CLASSES, commands.FORMS),
+        _entry(touch.braille, touch.CLASSES, touch.FORMS),
+    )
+}
+
+
+Change = Callable[[Info, Mapping[str, Any]], Info]
+
+
+def _resized(sensor: Sensor) -> Change:
+    def change(about: Info, options: Mapping[str, Any]) -> Info:
+        if "size" not in options:
+            return about
+        return about._shaped(frame_shape(shrunk(sensor, options["size"], about.name)))
+
+    return change
+
+
+def _canvas(about: Info, options: Mapping[str, Any]) -> Info:
+    chosen = {key: options[key] for key in ("size", "square") if key in options}
+    return about._shaped(caltech.sample_shape(**chosen))
+
+
+def _channels(about: Info, options: Mapping[str, Any]) -> Info:
+    channels = options.get("channels")
+    return about._shaped((channels,)) if isinstance(channels, int) else about
+
+
+def _words(about: Info, options: Mapping[str, Any]) -> Info:
+    chosen = command_lists.CLASSES.get(str(options.get("words")), about.classes)
+    return replace(about, classes=chosen)
+
+
+def _labels(about: Info, options: Mapping[str, Any]) -> Info:
+    kinds = {kind: classes for kind, (_, classes) in cifar.LABELS.items()}
+    return replace(about, classes=kinds.get(options.get("labels", ""), about.classes))
+
+
+_CHANGES: Mapping[str, Change] = {
+    "cifar100": _labels,
+    "speech_commands": _words,
+    "dvs_gesture": _resized(gestures.SENSOR),
+    "cifar10dvs": _resized(cifar10dvs.SENSOR),
+    "ncaltech101": _canvas,
+    "shd": _channels,
+    "ssc": _channels,
+}
+"""Data sets with options that change the shape of a sample or the classes, and how."""
 
 
 def names() -> tuple[str, ...]:
     """Names of all data sets.
 
-    >>> names()
-    ('keywords', 'cifar10', 'nmnist', 'braille')
+    >>> names()[:4]
+    ('keywords', 'cifar10', 'cifar100', 'mnist')
     """
-    return tuple(entry.name for entry in _TABLE)
+    return tuple(_TABLE)
 
 
 def info(name: str) -> Info:
@@ -102,10 +181,9 @@ def info(name: str) -> Info:
     >>> info("nmnist").sample_shape
     (2, 34, 34)
     """
-    for entry in _TABLE:
-        if entry.name == name:
-            return entry
-    raise DataError("unknown data set", got=repr(name), expected=_hint(name, names()))
+    if name not in _TABLE:
+        raise DataError("unknown data set", got=repr(name), expected=_hint(name, names()))
+    return _TABLE[name]
 
 
 def load(

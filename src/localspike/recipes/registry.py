@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..config import RunConfig
 from ..config.options import nearest
 from ..errors import ConfigError
-from . import cifar10, generated, keywords, nmnist
+from . import any_data, cifar10, generated, keywords, nmnist
 
 Recipe = Callable[[], RunConfig]
 _RULES = ("tess", "bptt", "frozen", "s_tllr", "ottt", "sltt")
@@ -22,6 +22,7 @@ RECIPES: dict[str, Recipe] = {
 }
 # What is written by hand above keeps its settings; the rest of the family comes from its table.
 RECIPES |= {name: made for name, made in generated.recipes().items() if name not in RECIPES}
+RECIPES |= any_data.recipes(RECIPES)
 
 
 def recipe(name: str) -> RunConfig:

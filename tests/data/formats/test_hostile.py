@@ -254,14 +254,25 @@ def npy(shape: str, kind: str = "<i8", data: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + data
 
 
+def huge(count: int) -> dict[str, np.ndarray | bytes]:
+    """Headers of columns that agree on a number of events that is not there."""
+    kinds = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "|u1"}
+    return {name: npy(f"({count},)", kind) for name, kind in kinds.items()}
+
+
 def test_npz(tmp_path: Path) -> None:
     objects = np.empty(1, object)
     cases = [
         (npz(t=objects), "not a whole npz file"),
         (npz(t=np.array([5.0])), "t is float64 [1], not <i8 in one dimension"),
         (npz(t=np.array([[5]])), "t is int64 [1, 1]"),
-        (npz(t=npy("(1099511627776,)")), "array t cut short"),
-        (npz(t=npy("(99999999999999999999,)")), "array t cut short"),
+        (npz(t=npy("(1099511627776,)")), "arrays of different lengths: got t 1099511627776, x 1"),
+        (npz(**huge(1 << 40)), "array t cut short"),
+        (npz(**huge(10**20)), "array t cut short"),
+        (npz(offsets=npy("(4000000,)")), "offsets or meta too long"),
+        (npz(meta=npy("(4000000,)", "|u1")), "offsets or meta too long"),
+        (npz(t=npy("(1,)", data=bytes(9))), "t.npy is longer than its header says"),
+        (npz(t=b"\x93NUMPY\x02\x00" + bytes(9)), "t is in version (2, 0) of the npy format"),
         (npz(t=npy("(-4,)")), "not a whole npz file"),
         (npz(t=b"nonsense"), "not a whole npz file"),
         (npz(t=np.array([1, 2])), "arrays of different lengths"),

@@ -104,7 +104,7 @@ def test_the_state_is_carried_from_piece_to_piece(
     rows = np.stack([rng.choice([0, 0, 5, 3000, 2**23], 300)] + [rng.integers(0, 40, 300)] * 3, 1)
     one = recording(Sensor(2, 8, 40), rows.tolist())
     for piece in (1, 2, 3, 7):
-        monkeypatch.setattr(raw, "PIECE", piece)
+        monkeypatch.setattr(raw, "WORDS", piece)
         assert same(one, there_and_back(tmp_path / "file", name, one, {}))
 
 

@@ -13,15 +13,16 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
 from ..events import Sensor
-from .recording import Recording, assemble, single_camera
-from .source import bad, load, records, size_in, store, text_header, unwrap, wrapped
+from .collect import Columns, collected, count_lost
+from .extent import blocks
+from .recording import Recording, single_camera
+from .source import Counter, bad, load, records, size_in, store, text_header, wrapped
 
 MAGIC = b"#!AER-DAT2.0"
 END = "end of ascii header"
@@ -81,10 +82,12 @@ def read_aedat2(
     lines, start = text_header(content, b"#", END, source)
     chosen = layout_of(layout, lines, source)
     raw = records(content, start, WORD, source)
-    columns, skipped = _decode(raw, chosen)
+    decode = _Decoder(chosen)
     named = next((size_in(line) for line in lines if line.startswith("# localspike ")), None)
-    meta = {"format": "aedat2", "header": lines, "layout": chosen.name, "skipped": skipped}
-    return assemble(source, columns, sensor or named or chosen.sensor, meta, sort)
+    about = {"format": "aedat2", "header": lines, "layout": chosen.name}
+    meta = {**about, "skipped": decode.skipped}
+    sensor = sensor or named or chosen.sensor
+    return collected(source, map(decode, blocks(raw)), len(raw), sensor, meta, sort)
 
 
 def layout_of(name: str | None, lines: list[str], source: str) -> Layout:
@@ -108,31 +111,37 @@ def _chip(lines: list[str]) -> str:
     return "dvs128"
 
 
-def _decode(
-    raw: NDArray[np.void], layout: Layout
-) -> tuple[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]], dict[str, int]]:
-    address = raw["address"].astype(np.uint32)
-    special = (address & np.uint32(layout.special)) != 0
-    other = int(special.sum())
-    t = unwrap(raw["t"], 32)
-    if other:
-        address, t = address[~special], t[~special]
-    x, y = (_field(address, *at) for at in (layout.x, layout.y))
-    p = ((address >> np.uint32(layout.p)) & np.uint32(1)).astype(np.uint8)
-    return (t, *_meant(x, y, p, layout)), {"special": other} if other else {}
+class _Decoder:
+    """Columns of one block of records after another; what is no polarity event is counted."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.skipped: dict[str, int] = {}
+        self._layout, self._counter = layout, Counter(32)
+
+    def __call__(self, raw: NDArray[np.void]) -> Columns:
+        address, t = raw["address"].astype(np.uint32), self._counter(raw["t"].astype(np.uint32))
+        special = address & np.uint32(self._layout.special)
+        if special.any():
+            event = np.flatnonzero(special == 0)
+            count_lost(self.skipped, "special", len(address) - len(event))
+            address, t = address[event], t[event]
+        layout = self._layout
+        x, y = _field(address, *layout.x), _field(address, *layout.y)
+        x, p = _meant(x, _field(address, layout.p, 1), layout)
+        return t, x | (y << np.uint32(16)), p
 
 
-def _field(address: NDArray[np.uint32], shift: int, bits: int) -> NDArray[np.uint16]:
-    return ((address >> np.uint32(shift)) & np.uint32((1 << bits) - 1)).astype(np.uint16)
+def _field(address: NDArray[np.uint32], shift: int, bits: int) -> NDArray[np.uint32]:
+    return (address >> np.uint32(shift)) & np.uint32((1 << bits) - 1)
 
 
 def _meant(
-    x: NDArray[np.uint16], y: NDArray[np.uint16], p: NDArray[np.uint8], layout: Layout
-) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.uint8]]:
-    """From address bits to what is meant, and back (it is its own inverse)."""
+    x: NDArray[np.uint32], p: NDArray[np.uint32], layout: Layout
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """x and polarity from address bits to what is meant, and back (it is its own inverse)."""
     if layout.mirror_x:
-        x = np.uint16(layout.sensor.width - 1) - x
-    return x, y, p ^ np.uint8(1) if layout.invert_p else p
+        x = np.uint32(layout.sensor.width - 1) - x
+    return x, p ^ np.uint32(1) if layout.invert_p else p
 
 
 def write_aedat2(
@@ -151,12 +160,10 @@ def write_aedat2(
     _check_room(sensor, chosen, source)
     raw = np.empty(len(events), WORD)
     x, y, p = (events[name].astype(np.uint32) for name in "xyp")
-    x16, y16, p8 = _meant(x.astype(np.uint16), y.astype(np.uint16), p.astype(np.uint8), chosen)
-    raw["address"] = (
-        (x16.astype(np.uint32) << np.uint32(chosen.x[0]))
-        | (y16.astype(np.uint32) << np.uint32(chosen.y[0]))
-        | (p8.astype(np.uint32) << np.uint32(chosen.p))
-    )
+    x, p = _meant(x, p, chosen)
+    shifts = (chosen.x[0], chosen.y[0], chosen.p)
+    x, y, p = (one << np.uint32(shift) for one, shift in zip((x, y, p), shifts, strict=True))
+    raw["address"] = x | y | p
     raw["t"] = wrapped(events["t"], 32, source, "AEDAT 2.0")
     header = (
         "#!AER-DAT2.0\r\n# Timestamps tick is 1 us\r\n"

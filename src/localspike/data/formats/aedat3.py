@@ -12,15 +12,16 @@ from __future__ import annotations
 import os
 import re
 import struct
-from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..events import Sensor
-from .recording import Recording, assemble, single_camera
+from .collect import Columns, collected, count_lost
+from .extent import BLOCK, blocks
+from .recording import Recording, single_camera
 from .source import bad, load, size_in, store, text_header
 
 MAGIC, END = b"#!AER-DAT3.1", "#!end-header"
@@ -62,25 +63,25 @@ def read_aedat3(
             expected="a line #!END-HEADER",
         )  # fmt: skip
     skipped: dict[str, int] = {}
-    packets = _packets(content, start, source, skipped)
-    columns = _decode(content, packets, skipped)
+    columns = _decoded(_packets(content, start, source, skipped), skipped)
+    room = (len(content) - start) // SIZE
     meta = {"format": "aedat3", "header": lines, "skipped": skipped}
-    return assemble(source, columns, sensor or _sensor(lines), meta, sort)
+    return collected(source, columns, room, sensor or _sensor(lines), meta, sort)
 
 
-def _packets(content: bytes, start: int, source: str, skipped: dict[str, int]) -> NDArray[np.int64]:
-    """[N, 3] (first byte, number of events, time overflow) of polarity packets; others counted."""
-    found = array("q")
+def _packets(
+    content: bytes, start: int, source: str, skipped: dict[str, int]
+) -> Iterator[tuple[int, memoryview]]:
+    """(time overflow, events as they lie in the file) of polarity packets; others are counted."""
+    view = memoryview(content)
     while start < len(content):
         kind, overflow, size, number = _packet(content, start, source)
         start += HEADER.size
         if kind == POLARITY:
-            found.extend((start, number, overflow))
+            yield overflow, view[start : start + size * number]
         else:
-            name = f"packets of type {kind}"
-            skipped[name] = skipped.get(name, 0) + 1
+            count_lost(skipped, f"packets of type {kind}", 1)
         start += size * number
-    return np.frombuffer(found, np.int64).reshape(-1, 3) if found else np.zeros((0, 3), np.int64)
 
 
 def _packet(content: bytes, start: int, source: str) -> tuple[int, int, int, int]:
@@ -112,37 +113,42 @@ def _packet(content: bytes, start: int, source: str) -> tuple[int, int, int, int
     return kind, overflow, size, number
 
 
-def _decode(
-    content: bytes, packets: NDArray[np.int64], skipped: dict[str, int]
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    raw = _gather(content, packets[:, 0], packets[:, 1])
-    t = np.repeat(packets[:, 2] << CLOCK, packets[:, 1])
-    t += raw["t"] & np.uint32((1 << CLOCK) - 1)
-    data = raw["data"]
-    valid = (data & np.uint32(1)) != 0
-    lost = len(valid) - int(valid.sum())
-    if lost:
-        skipped["invalid"] = lost
-        t, data = t[valid], data[valid]
-    x = (data >> np.uint32(17)).astype(np.uint16)
-    y = ((data >> np.uint32(2)) & np.uint32(SIDE - 1)).astype(np.uint16)
-    return t, x, y, ((data >> np.uint32(1)) & np.uint32(1)).astype(np.uint8)
+def _decoded(
+    packets: Iterable[tuple[int, memoryview]], skipped: dict[str, int]
+) -> Iterator[Columns]:
+    for overflow, run in _runs(packets):
+        for block in blocks(np.frombuffer(run, WORD)):
+            t, xy, p = _decode(block, skipped)
+            yield np.add(t, overflow << CLOCK, dtype=np.int64) if overflow else t, xy, p
 
 
-def _gather(
-    content: bytes, first: NDArray[np.int64], number: NDArray[np.int64]
-) -> NDArray[np.void]:
-    """The raw events of packets that lie anywhere in the file, without a loop over packets."""
-    total = int(number.sum())
-    if total == 0:
-        return np.zeros(0, WORD)
-    before = np.cumsum(number) - number
-    place = np.arange(total) * SIZE
-    place += np.repeat(first - before * SIZE, number)
-    # A record may begin at any byte: a view with one record per byte, of which these are taken.
-    anywhere: NDArray[np.void] = np.ndarray((len(content) - SIZE + 1,), WORD, content, strides=(1,))
-    taken: NDArray[np.void] = anywhere[place]
-    return taken
+def _runs(
+    packets: Iterable[tuple[int, memoryview]],
+) -> Iterator[tuple[int, bytes | memoryview]]:
+    """Packets of one time overflow: large ones as they lie in the file, small ones put together."""
+    held: list[memoryview] = []
+    size = current = 0
+    for overflow, events in packets:
+        if held and (overflow != current or size + len(events) > BLOCK * SIZE):
+            yield current, b"".join(held) if len(held) > 1 else held[0]
+            held, size = [], 0
+        if events:
+            held.append(events)
+            size, current = size + len(events), overflow
+    if held:
+        yield current, b"".join(held) if len(held) > 1 else held[0]
+
+
+def _decode(raw: NDArray[np.void], skipped: dict[str, int]) -> Columns:
+    data = np.ascontiguousarray(raw["data"])
+    t = raw["t"] & np.uint32((1 << CLOCK) - 1)
+    if not int(np.bitwise_and.reduce(data)) & 1:
+        valid = np.flatnonzero(data & np.uint32(1))
+        count_lost(skipped, "invalid", len(data) - len(valid))
+        data, t = data[valid], t[valid]
+    xy = data >> np.uint32(17)
+    xy |= (data << np.uint32(14)) & np.uint32((SIDE - 1) << 16)
+    return t, xy, (data >> np.uint32(1)) & np.uint32(1)
 
 
 def _sensor(lines: list[str]) -> Sensor | None:

@@ -21,18 +21,19 @@ from numpy.typing import NDArray
 from ...errors import DataError
 from ..events import Sensor
 from .aedat4_header import Stream, build_header, streams_of
+from .collect import Columns, collected
+from .extent import PLACED, blocks
 from .flat import Table
 from .packed import NAMES, Unpacker, pack
-from .recording import Recording, assemble, single_camera
+from .recording import Recording, single_camera
 from .source import bad, load, store
 
 MAGIC = b"#!AER-DAT4.0\r\n"
-WORD = np.dtype(
-    {"names": ["t", "x", "y", "p"], "formats": ["<i8", "<i2", "<i2", "u1"],
-     "offsets": [0, 8, 10, 12], "itemsize": 16}
-)  # fmt: skip
+WORD = np.dtype([("t", "<i8"), ("xy", "<u4"), ("p", "u1"), ("unused", "V3")])
+SIGNS = 0x80008000
 SIDE = 1 << 15
 PACKET = 1 << 16
+PACKED = 5  # bytes that a compressed event takes at least, mostly
 PEEK = 4096
 PROLOGUE = struct.Struct("<II4sHHHHiII")
 
@@ -62,18 +63,15 @@ def read_aedat4(
     content = load(Path(path))
     head = _head(content, source)
     chosen = _choose(head.streams, stream, source)
-    parts = [np.zeros(0, WORD), *_events(content, head, chosen.number, source)]
-    raw = np.concatenate(parts)
-    parts.clear()
-    _check_signs(raw, source)
-    columns = (raw["t"], raw["x"].view(np.uint16), raw["y"].view(np.uint16), raw["p"] & 1)
+    columns = map(_Decoder(source), _events(content, head, chosen.number, source))
+    room = (head.stop - head.first) // (WORD.itemsize if head.compression == 0 else PACKED)
     meta = {
         "format": "aedat4",
         "compression": NAMES[head.compression],
         "stream": chosen.number,
         "streams": {one.number: one.kind for one in head.streams},
     }
-    return assemble(source, columns, sensor or chosen.sensor, meta, sort)
+    return collected(source, columns, room, sensor or chosen.sensor, meta, sort)
 
 
 def _head(content: bytes, source: str) -> _Head:
@@ -115,7 +113,7 @@ def _choose(streams: list[Stream], wanted: int | None, source: str) -> Stream:
 
 
 def _events(content: bytes, head: _Head, wanted: int, source: str) -> Iterator[NDArray[np.void]]:
-    """The raw events of every packet of one stream; other streams' packets stay packed."""
+    """The raw events of one stream, block by block; other streams' packets stay packed."""
     at = head.first
     while at < head.stop:
         if head.stop - at < 8:
@@ -131,19 +129,20 @@ def _events(content: bytes, head: _Head, wanted: int, source: str) -> Iterator[N
                 expected=f"{size}, as its header says",
             )  # fmt: skip
         if number == wanted:
-            packet = content[at : at + size]
-            yield _packet(packet, head.compression, f"{source}, packet at byte {at}", at)
+            packet = memoryview(content)[at : at + size]
+            named = f"{source}, packet at byte {at}"
+            yield from blocks(_packet(packet, head.compression, named, at))
         at += size
 
 
-def _packet(packet: bytes, compression: int, source: str, at: int) -> NDArray[np.void]:
+def _packet(packet: memoryview, compression: int, source: str, at: int) -> NDArray[np.void]:
     """The events of one packet. What it unpacks to is checked before all of it is unpacked."""
     rest = None if NAMES[compression] == "none" else Unpacker(compression, packet, source, at)
-    start = rest.take(PEEK) if rest else packet
+    start: bytes | memoryview = rest.take(PEEK) if rest else packet
     size = int.from_bytes(start[:4], "little")
     if rest and size + 4 > len(start):
         _check_claim(start, size, source)
-        start += rest.take(size + 4 - len(start))
+        start = b"".join((start, rest.take(size + 4 - len(start))))
     if rest and rest.take(1):  # also has the frame's own checksum looked at
         raise bad(
             source, 0, "packet larger than its events", got=f"over {len(start)} bytes",
@@ -155,7 +154,7 @@ def _packet(packet: bytes, compression: int, source: str, at: int) -> NDArray[np
     return np.frombuffer(start, WORD, count, first) if count else np.zeros(0, WORD)
 
 
-def _check_claim(start: bytes, size: int, source: str) -> None:
+def _check_claim(start: bytes | memoryview, size: int, source: str) -> None:
     """Refuse a packet whose claimed size is not that of its events: a small file must not grow
     into anything but events."""
     count = Table(start, 4, len(start), b"EVTS", source).claimed(0)
@@ -166,17 +165,29 @@ def _check_claim(start: bytes, size: int, source: str) -> None:
         )  # fmt: skip
 
 
-def _check_signs(raw: NDArray[np.void], source: str) -> None:
-    for name in ("x", "y"):
-        wrong = raw[name] < 0
-        if wrong.any():
-            at = int(wrong.argmax())
-            raise DataError(
-                f"{source}: event coordinate {name!r} out of range",
-                got=f"{raw[name][at]} at event {at}",
-                expected=f"0 … {SIDE - 1}",
-                fix="Get the file again; it is damaged",
-            )
+class _Decoder:
+    """Columns of the raw events of one packet after another."""
+
+    def __init__(self, source: str) -> None:
+        self._source, self._count = source, 0
+
+    def __call__(self, raw: NDArray[np.void]) -> Columns:
+        xy = np.ascontiguousarray(raw["xy"])
+        if int(np.bitwise_or.reduce(xy)) & SIGNS:
+            self._refuse_signs(xy)
+        self._count += len(raw)
+        return raw["t"], xy, raw["p"] & 1
+
+    def _refuse_signs(self, xy: NDArray[np.uint32]) -> None:
+        at = int(((xy & np.uint32(SIGNS)) != 0).argmax())
+        x, y = xy[at : at + 1].view(np.int16).tolist()
+        name, value = ("x", x) if x < 0 else ("y", y)
+        raise DataError(
+            f"{self._source}: event coordinate {name!r} out of range",
+            got=f"{value} at event {self._count + at}",
+            expected=f"0 … {SIDE - 1}",
+            fix="Get the file again; it is damaged",
+        )
 
 
 def write_aedat4(
@@ -196,8 +207,8 @@ def write_aedat4(
         )
     code = {name: number for number, name in reversed(NAMES.items())}[compression]
     raw = np.zeros(len(events), WORD)
-    for name in "txyp":
-        raw[name] = events[name]
+    for name in ("t", "xy", "p"):
+        raw[name] = events.view(PLACED)[name]
     parts = [MAGIC, build_header(code, compression.upper(), recording.sensor)]
     for first in range(0, len(raw), PACKET):
         body = pack(compression, _flatbuffer(raw[first : first + PACKET]))

@@ -11,10 +11,13 @@ import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..events import Sensor
-from .recording import Recording, assemble, single_camera
-from .source import bad, camera, load, records, store, text_header, unwrap, wrapped
+from .collect import Columns, collected
+from .extent import blocks
+from .recording import Recording, single_camera
+from .source import Counter, bad, camera, load, records, store, text_header, wrapped
 
 EVENT_2D, EVENT_CD, SIZE = 0x00, 0x0C, 8
 WORD = np.dtype([("t", "<u4"), ("data", "<u4")])
@@ -36,15 +39,23 @@ def read_dat(
     header = _keywords(lines)
     _check_kind(content, start, header, source)
     raw = records(content, start + 2, WORD, source)
-    data = raw["data"]
-    columns = (
-        unwrap(raw["t"], 32),
-        (data & 0x3FFF).astype(np.uint16),
-        ((data >> 14) & 0x3FFF).astype(np.uint16),
-        (data >> 28).astype(np.uint8),
-    )
+    columns = map(Decoder(), blocks(raw))
     meta = {"format": "dat", "header": lines}
-    return assemble(source, columns, sensor or _sensor(header), meta, sort)
+    return collected(source, columns, len(raw), sensor or _sensor(header), meta, sort)
+
+
+class Decoder:
+    """Columns of one block of records after another; the time is unwrapped across blocks."""
+
+    def __init__(self) -> None:
+        self._counter = Counter(32)
+
+    def __call__(self, raw: NDArray[np.void]) -> Columns:
+        """The columns of the next block."""
+        data = np.ascontiguousarray(raw["data"])
+        xy = data & np.uint32(0x3FFF)
+        xy |= (data << np.uint32(2)) & np.uint32(0x3FFF << 16)
+        return self._counter(np.ascontiguousarray(raw["t"])), xy, data >> np.uint32(28)
 
 
 def _keywords(lines: list[str]) -> dict[str, str]:

@@ -14,51 +14,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..events import Sensor
-from .raw import (
-    Clock,
-    Columns,
-    count_kinds,
-    count_lost,
-    header,
-    joined,
-    open_raw,
-    refuse_kinds,
-    time_words,
-)
-from .recording import Recording, assemble, single_camera
-from .source import store
+from .collect import Columns, count_lost
+from .extent import blocks
+from .raw import read_raw, write_raw
+from .recording import Recording, single_camera
+from .source import Counter
+from .words import Kinds, Latest, peel, time_words
 
 OFF, ON, TIME_HIGH = 0x0, 0x1, 0x8
 OTHER = {0xA: "trigger", 0xE: "other", 0xF: "continued"}
-KINDS = {OFF, ON, TIME_HIGH, *OTHER}
+KINDS = Kinds("<u4", (OFF, ON, TIME_HIGH, *OTHER), OTHER)
+FIRST_TIME = np.uint32(TIME_HIGH << 28)
 SIDE, CLOCK, LOW = 1 << 11, 34, 6
-HIGH_MASK = (1 << (CLOCK - LOW)) - 1
+HIGH_MASK, LOW_MASK = np.uint32((1 << (CLOCK - LOW)) - 1), np.uint32((1 << LOW) - 1)
+X_MASK, Y_MASK = np.uint32(SIDE - 1), np.uint32((SIDE - 1) << 16)
 
 
 class _Decoder:
-    """Events of one piece of words after another; the time is carried from piece to piece."""
+    """Events of one block of words after another; the time is carried from block to block."""
 
     def __init__(self, source: str) -> None:
-        self.source = source
-        self.high = Clock(CLOCK - LOW)
         self.skipped: dict[str, int] = {}
+        self._source, self._counter, self._high = source, Counter(CLOCK - LOW), Latest()
+
+    def room(self, words: NDArray[np.uint32]) -> int:
+        return sum(int(np.count_nonzero(block < FIRST_TIME)) for block in blocks(words))
 
     def __call__(self, start: int, words: NDArray[np.uint32]) -> Columns:
-        kind = (words >> np.uint32(28)).astype(np.uint8)
-        refuse_kinds(kind, KINDS, start, 4, self.source)
-        count_kinds(self.skipped, kind, OTHER)
-        seen, is_high = self.high.latest.known, kind == TIME_HIGH
-        high, place = self.high.fill(is_high, words[is_high] & np.uint32(HIGH_MASK))
-        event = kind <= ON
-        if not seen:
-            early = event & (place == 0)
-            count_lost(self.skipped, "before_time", int(early.sum()))
-            event ^= early
-        word = words[event]
-        t = high[place[event]] << LOW
-        t |= (word >> np.uint32(22)) & np.uint32(0x3F)
-        x = ((word >> np.uint32(11)) & np.uint32(0x7FF)).astype(np.uint16)
-        return t, x, (word & np.uint32(0x7FF)).astype(np.uint16), kind[event]
+        keep = KINDS.keep(words, start, self._source, self.skipped)
+        words = words if keep is None else words[keep]
+        high, event, before = peel(words >= FIRST_TIME)
+        times = self._counter(words[high] & HIGH_MASK).astype(np.int64) << LOW
+        t, early = self._high.fill(times, before)
+        count_lost(self.skipped, "before_time", early)
+        word, t = words[event[early:]], t[early:]
+        t |= (word >> np.uint32(22)) & LOW_MASK
+        xy = (word >> np.uint32(11)) & X_MASK
+        xy |= (word << np.uint32(16)) & Y_MASK
+        return t, xy, word >> np.uint32(28)
 
 
 def read_evt2(
@@ -70,11 +63,7 @@ def read_evt2(
     they, triggers and vendors' words are counted in ``meta["skipped"]``. ``sensor`` replaces the
     header's. Raises DataError.
     """
-    source = str(path)
-    raw = open_raw(Path(path), "evt2")
-    decode = _Decoder(source)
-    columns = joined([decode(*piece) for piece in raw.pieces("<u4", source)])
-    return assemble(source, columns, sensor or raw.sensor, raw.meta(decode.skipped), sort)
+    return read_raw(Path(path), "evt2", "<u4", _Decoder(str(path)), sensor, sort)
 
 
 def write_evt2(path: str | os.PathLike[str], recording: Recording) -> None:
@@ -89,4 +78,4 @@ def write_evt2(path: str | os.PathLike[str], recording: Recording) -> None:
     words |= (events["x"].astype(np.int64) << 11) | events["y"]
     at, high = time_words(t >> LOW, CLOCK - LOW, source)
     words = np.insert(words, at, (TIME_HIGH << 28) | high)
-    store(Path(path), [header("EVT2", recording.sensor), words.astype("<u4").tobytes()])
+    write_raw(Path(path), "evt2", words.astype("<u4"), recording.sensor)

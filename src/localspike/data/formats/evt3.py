@@ -15,134 +15,117 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import DataError
 from ..events import Sensor
-from .raw import (
-    Clock,
-    Columns,
-    Latest,
-    count_kinds,
-    count_lost,
-    header,
-    joined,
-    open_raw,
-    refuse_kinds,
-    time_words,
-)
-from .recording import Recording, assemble, single_camera
-from .source import bad, store
+from .collect import Columns, count_lost
+from .evt3_vectors import ADDR_X, BASE_X, SIDE, VECT_8, VECT_12, Base, Shots, spread
+from .extent import blocks
+from .raw import read_raw, write_raw
+from .recording import Recording, single_camera
+from .source import Counter, bad
+from .words import Kinds, Latest, peel, time_words
 
-ADDR_Y, ADDR_X, BASE_X, VECT_12, VECT_8, TIME_LOW, TIME_HIGH = 0, 2, 3, 4, 5, 6, 8
+ADDR_Y, TIME_LOW, TIME_HIGH = 0, 6, 8
 OTHER = {0x7: "continued", 0xA: "trigger", 0xE: "other", 0xF: "continued"}
-KINDS = {ADDR_Y, ADDR_X, BASE_X, VECT_12, VECT_8, TIME_LOW, TIME_HIGH, *OTHER}
-SIDE, CLOCK, LOW = 1 << 11, 24, 12
-WIDTH = np.zeros(16, np.int64)
-WIDTH[VECT_12], WIDTH[VECT_8] = 12, 8
-PAYLOAD = np.zeros(16, np.uint16)
-PAYLOAD[ADDR_X], PAYLOAD[VECT_12], PAYLOAD[VECT_8] = 1, 0xFFF, 0xFF
+KINDS = Kinds("<u2", (ADDR_Y, ADDR_X, BASE_X, VECT_12, VECT_8, TIME_LOW, TIME_HIGH, *OTHER), OTHER)
+FIRST_X, FIRST_TIME, FIRST_HIGH = (np.uint16(kind << 12) for kind in (ADDR_X, TIME_LOW, TIME_HIGH))
+CLOCK, LOW = 24, 12
 
-POPCOUNT = (
-    np.unpackbits(np.arange(4096, dtype="<u2").view(np.uint8))
-    .reshape(-1, 16)
-    .sum(axis=1, dtype=int)
-)
+
+class _Time:
+    """The time that time words set: low bits, and high ones that start again from 0 when full."""
+
+    def __init__(self) -> None:
+        self._counter, self._high, self._low, self._known = Counter(CLOCK - LOW), 0, 0, False
+
+    def fill(
+        self, words: NDArray[np.uint16], before: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], int]:
+        """As ``Latest.fill``; the time is known once its high bits are."""
+        high = np.flatnonzero(words >= FIRST_HIGH)
+        early = 0 if self._known else int(np.searchsorted(before, (*(high + 1), len(words) + 1)[0]))
+        table = np.concatenate([np.array([self._low]), words & np.uint16((1 << LOW) - 1)])
+        highs = np.concatenate([np.array([self._high]), self._counter(table[high + 1])])
+        self._settle(table, high + 1, np.diff(highs) != 0)
+        self._low, self._high = int(table[-1]), int(highs[-1])
+        self._known |= len(high) > 0
+        table += np.repeat(highs, np.diff(high + 1, prepend=0, append=len(table))) << LOW
+        return table.take(before), early
+
+    def _settle(
+        self, table: NDArray[np.int64], high: NDArray[np.int64], changed: NDArray[np.bool_]
+    ) -> None:
+        """Low times where a high one is told: 0 if it is the first or a new one, else as before."""
+        changed[: 0 if self._known else 1] = True
+        table[high[changed]] = 0
+        if not changed.all():
+            latest = np.arange(len(table))
+            latest[high[~changed]] = 0
+            np.maximum.accumulate(latest, out=latest)
+            table[:] = table[latest]
 
 
 class _Decoder:
-    """Events of one piece of words after another; the state is carried from piece to piece.
+    """Events of one block of words after another; the state is carried from block to block.
 
-    All but the places in the tables is computed for words that hold events only.
+    Time words are taken out first, then those of y, then those of base x: how many of each went
+    before a word tells which of them holds for it.
     """
 
     def __init__(self, source: str) -> None:
-        self.source = source
-        self.high, self.low = Clock(CLOCK - LOW), Latest()
-        self.y, self.base = Latest(), Latest()
-        self.moved = 0
         self.skipped: dict[str, int] = {}
+        self._source, self._time, self._y, self._base = source, _Time(), Latest(), Base()
+
+    def room(self, words: NDArray[np.uint16]) -> int:
+        return sum(self._base.events(block) for block in blocks(words))
 
     def __call__(self, start: int, words: NDArray[np.uint16]) -> Columns:
-        kind = (words >> np.uint16(12)).astype(np.uint8)
-        refuse_kinds(kind, KINDS, start, 2, self.source)
-        count_kinds(self.skipped, kind, OTHER)
-        bits = words & PAYLOAD[kind]
-        bits[kind == ADDR_X] = 1
-        event = np.flatnonzero(bits)
-        t, timed = self._times(kind, words, event)
-        y, placed = self._rows(kind, words, event)
-        x, p, based = self._columns(kind, words, event)
-        mask = self._kept(bits[event], timed, placed & based)
-        each = np.unpackbits(mask.view(np.uint8), bitorder="little")
-        number = POPCOUNT[mask]
-        columns = np.repeat(x, number) + (np.flatnonzero(each) & 15)
-        self._check_x(columns, np.repeat(event, number), start)
-        rows = np.repeat(y.astype(np.uint16), number)
-        return np.repeat(t, number), columns.astype(np.uint16), rows, np.repeat(p, number)
+        keep = KINDS.keep(words, start, self._source, self.skipped)
+        words = words if keep is None else words[keep]
+        timing, placing, times = peel(words >= FIRST_TIME)
+        rest = words[placing]
+        rows, event, before = peel(rest < FIRST_X)
+        shots = self._base(rest[event])
+        t, untimed = self._time.fill(words[timing], times[event][shots.place])
+        y = (rest[rows] & np.uint16(SIDE - 1)).astype(np.uint32) << np.uint32(16)
+        y, unplaced = self._y.fill(y, before[shots.place])
+        if untimed or unplaced or shots.based is not None:
+            shots = self._known(shots, untimed, unplaced)
+        if shots.mask is None:
+            return t, y | shots.x.astype(np.uint32), shots.p
+        owner, x = spread(shots.mask, shots.x)
+        if len(x) and x.max() >= SIDE:
+            at = int((x >= SIDE).argmax())
+            places = (shots.place, event, placing, keep)
+            raise self._beyond(int(x[at]), start + 2 * _outer(int(owner[at]), places))
+        return t[owner], y[owner] | x.astype(np.uint32), shots.p[owner]
 
-    def _kept(
-        self, bits: NDArray[np.uint16], timed: NDArray[np.bool_], placed: NDArray[np.bool_]
-    ) -> NDArray[np.uint16]:
-        """The events of every word, as bits; those without time or place are counted, not kept."""
-        for name, fine in (("before_time", timed), ("before_place", placed)):
-            if not fine.all():
-                lost = int(POPCOUNT[bits[~fine]].sum())
-                count_lost(self.skipped, name, lost)
-                bits[~fine] = 0
-        return bits.astype("<u2", copy=False)
+    def _known(self, shots: Shots, untimed: int, unplaced: int) -> Shots:
+        """Only events with a time and a place; the others are counted."""
+        order = np.arange(len(shots.x))
+        mask = np.ones(len(order), "<u2") if shots.mask is None else shots.mask
+        based = np.True_ if shots.based is None else shots.based
+        for name, fine in (
+            ("before_time", order >= untimed),
+            ("before_place", (order >= unplaced) & based),
+        ):
+            lost = mask[~fine]
+            count_lost(self.skipped, name, int(np.unpackbits(lost.view(np.uint8)).sum()))
+            mask[~fine] = 0
+        return shots._replace(mask=mask)
 
-    def _check_x(self, x: NDArray[np.int64], word: NDArray[np.int64], start: int) -> None:
-        beyond = x >= SIDE
-        if beyond.any():
-            at = int(beyond.argmax())
-            raise bad(
-                self.source,
-                start + 2 * int(word[at]),
-                "event beyond the last column",
-                got=f"x = {x[at]}",
-                expected=f"0 … {SIDE - 1}",
-            )
+    def _beyond(self, x: int, at: int) -> DataError:
+        return bad(
+            self._source, at, "event beyond the last column", got=f"x = {x}",
+            expected=f"0 … {SIDE - 1}",
+        )  # fmt: skip
 
-    def _rows(
-        self, kind: NDArray[np.uint8], words: NDArray[np.uint16], event: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """y of every event word, and whether it is known."""
-        seen, sets = self.y.known, kind == ADDR_Y
-        table, place = self.y.fill(sets, words[sets] & np.uint16(0x7FF))
-        at = place[event]
-        return table[at], (at > 0) | seen
 
-    def _columns(
-        self, kind: NDArray[np.uint8], words: NDArray[np.uint16], event: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_]]:
-        """x of bit 0 and polarity of every event word, and whether they are known."""
-        seen, sets = self.base.known, kind == BASE_X
-        width = WIDTH[kind]
-        total = np.cumsum(width)
-        # What the base had moved by when it was set; 0 is the one set before this piece.
-        reached = np.concatenate([[-self.moved], total[sets]])
-        table, place = self.base.fill(sets, words[sets] & np.uint16(0xFFF))
-        if len(total):
-            self.moved = int(total[-1] - reached[-1])
-        at, word = place[event], words[event]
-        single = kind[event] == ADDR_X
-        state = np.where(single, word & np.uint16(0xFFF), table[at])
-        moved = np.where(single, 0, total[event] - width[event] - reached[at])
-        return (state & 0x7FF) + moved, (state >> 11).astype(np.uint8), (at > 0) | seen | single
-
-    def _times(
-        self, kind: NDArray[np.uint8], words: NDArray[np.uint16], event: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Unwrapped time of every event word, and whether a high time has been seen."""
-        seen, is_high = self.high.latest.known, kind == TIME_HIGH
-        table, place = self.high.fill(is_high, words[is_high] & np.uint16(0xFFF))
-        # The first high time and every changed one set the low time to 0.
-        changed = np.diff(table) != 0
-        changed[: 0 if seen else 1] = True
-        sets = kind == TIME_LOW
-        sets[np.flatnonzero(is_high)[changed]] = True
-        value = np.where(is_high[sets], np.uint16(0), words[sets] & np.uint16(0xFFF))
-        low, low_place = self.low.fill(sets, value)
-        at = place[event]
-        return (table[at] << LOW) + low[low_place[event]], (at > 0) | seen
+def _outer(at: int, places: tuple[NDArray[np.int64] | slice | None, ...]) -> int:
+    """Where an element lies in the array from which ``places`` were taken, innermost first."""
+    for place in places:
+        at = int(place[at]) if isinstance(place, np.ndarray) else at
+    return at
 
 
 def read_evt3(
@@ -154,11 +137,7 @@ def read_evt3(
     they, triggers and vendors' words are counted in ``meta["skipped"]``. ``sensor`` replaces the
     header's. Raises DataError.
     """
-    source = str(path)
-    raw = open_raw(Path(path), "evt3")
-    decode = _Decoder(source)
-    columns = joined([decode(*piece) for piece in raw.pieces("<u2", source)])
-    return assemble(source, columns, sensor or raw.sensor, raw.meta(decode.skipped), sort)
+    return read_raw(Path(path), "evt3", "<u2", _Decoder(str(path)), sensor, sort)
 
 
 def write_evt3(path: str | os.PathLike[str], recording: Recording) -> None:
@@ -171,7 +150,7 @@ def write_evt3(path: str | os.PathLike[str], recording: Recording) -> None:
     source, events = str(path), recording.events
     single_camera(recording, source, "EVT 3.0", SIDE)
     words = _encode(events, source)
-    store(Path(path), [header("EVT3", recording.sensor), words.astype("<u2").tobytes()])
+    write_raw(Path(path), "evt3", words.astype("<u2"), recording.sensor)
 
 
 def _encode(events: NDArray[np.void], source: str) -> NDArray[np.uint16]:

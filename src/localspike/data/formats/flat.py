@@ -15,7 +15,9 @@ from .source import bad
 class Table:
     """The root table of the buffer ``content[start:stop]``; every step is checked."""
 
-    def __init__(self, content: bytes, start: int, stop: int, name: bytes, source: str) -> None:
+    def __init__(
+        self, content: bytes | memoryview, start: int, stop: int, name: bytes, source: str
+    ) -> None:
         self.content, self.start, self.stop, self.source = content, start, stop, source
         found = bytes(content[start + 4 : start + 8]) if stop - start >= 8 else b""
         if found != name:

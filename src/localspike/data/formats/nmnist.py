@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from ...errors import DataError
 from ..events import Sensor
-from .recording import Recording, assemble, single_camera
+from .collect import Columns, collected
+from .extent import Extent, blocks
+from .recording import Recording, single_camera
 from .source import load, records, store
 
 NMNIST = Sensor(2, 34, 34)
 NCALTECH = Sensor(2, 240, 304)
 OVERFLOW_Y, OVERFLOW_US, CLOCK = 240, 1 << 13, 23
 MAX_OVERFLOWS = 1 << 20
+WORD = np.dtype([("x", "u1"), ("word", ">u4")])
 
 
 def read_nmnist(
@@ -34,23 +37,38 @@ def read_nmnist(
     """
     source = str(path)
     content = load(Path(path))
-    raw = records(content, 0, "V5", source)
-    columns = decode(raw.view(np.uint8).reshape(-1, 5))
-    return assemble(source, columns, sensor, {"format": "nmnist"}, sort)
+    raw = records(content, 0, WORD, source)
+    columns = map(Decoder(), blocks(raw))
+    return collected(source, columns, len(raw), sensor, {"format": "nmnist"}, sort)
+
+
+class Decoder:
+    """Columns of one block of records after another; overflows are carried across blocks."""
+
+    def __init__(self) -> None:
+        self._overflows = 0
+
+    def __call__(self, raw: NDArray[np.void]) -> Columns:
+        """The columns of the next block, overflow records taken out."""
+        x, word = raw["x"], raw["word"].astype(np.uint32)
+        y = word >> np.uint32(24)
+        overflow = y == OVERFLOW_Y
+        late: int | NDArray[np.int64] = self._overflows * OVERFLOW_US
+        if overflow.any():
+            real = np.flatnonzero(~overflow)
+            x, y, word = x[real], y[real], word[real]
+            late = late + OVERFLOW_US * (real - np.arange(len(real)))
+            self._overflows += len(overflow) - len(real)
+        t = np.add(word & np.uint32((1 << CLOCK) - 1), late, dtype=np.int64)
+        return t, x | (y << np.uint32(16)), (word >> np.uint32(CLOCK)) & np.uint32(1)
 
 
 def decode(
     raw: NDArray[np.uint8],
-) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.integer], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.integer]]:
     """Columns (t, x, y, p) of records [N, 5], overflow records taken out."""
-    time = (raw[:, 2] & 127).astype(np.int64)
-    for byte in (3, 4):
-        time <<= 8
-        time |= raw[:, byte]
-    overflow = raw[:, 1] == OVERFLOW_Y
-    time += np.cumsum(overflow, dtype=np.int64) * OVERFLOW_US
-    real = ~overflow
-    return time[real], raw[real, 0], raw[real, 1], raw[real, 2] >> 7
+    t, xy, p = Decoder()(np.ascontiguousarray(raw).view(WORD)[:, 0])
+    return t, xy.astype(np.uint16), (xy >> np.uint32(16)).astype(np.uint16), p
 
 
 def write_nmnist(path: str | os.PathLike[str], recording: Recording) -> None:
@@ -95,12 +113,12 @@ def _encode(events: NDArray[np.void], source: str) -> NDArray[np.uint8]:
 
 def looks_like(content: bytes) -> Sensor | None:
     """The sensor whose events the bytes may be, None where they make no sense as such."""
-    if len(content) == 0 or len(content) % 5:
+    if len(content) == 0 or len(content) % WORD.itemsize:
         return None
-    t, x, y, _ = decode(np.frombuffer(content, np.uint8).reshape(-1, 5))
-    if len(t) == 0 or (np.diff(t) < 0).any():
-        return None
-    for sensor in (NMNIST, NCALTECH):
-        if x.max() < min(sensor.width, 256) and y.max() < sensor.height:
-            return sensor
-    return None
+    extent, decode = Extent(), Decoder()
+    for block in blocks(np.frombuffer(content, WORD)):
+        extent.add(*decode(block))
+        if not extent.ordered:
+            return None
+    fits = (sensor for sensor in (NMNIST, NCALTECH) if extent.within(sensor))
+    return next(fits, None) if extent.height else None

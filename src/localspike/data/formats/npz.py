@@ -10,25 +10,30 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from ..events import Sensor, make_events
+from ..events import EVENT, Sensor
 from ..files import DAMAGE, first_line
+from .collect import Columns, gathered
+from .extent import BLOCK
 from .recording import Recording, check_recording, finished
 from .source import DAMAGED, bad, load, store
+from .zipped import Entry
 
 MAGIC = b"PK\x03\x04"
 KINDS = {
     "t": "<i8", "x": "<u2", "y": "<u2", "p": "|u1", "offsets": "<i8", "sensor": "<i8",
     "meta": "|u1",
 }  # fmt: skip
-STEP = 1 << 20
-MAX_META = 1 << 24
+MAX_META = 1 << 21  # JSON of many small things takes twenty times its size
+MORE_RECORDINGS = 1 << 20
+FREE = 48 << 20  # bytes that a header may ask for; more comes when events are there
 
 
 def read_npz(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
@@ -42,7 +47,9 @@ def read_npz(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
         )  # fmt: skip
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            arrays = {name: _array(archive, name, source) for name in KINDS}
+            found = {name: archive.getinfo(f"{name}.npy") for name in KINDS}
+        arrays = {name: _Array(content, found[name], name, source) for name in KINDS}
+        return _recording(arrays, len(content), source, sort)
     except (*DAMAGE, OSError, RecursionError, SyntaxError, AttributeError, TypeError) as error:
         raise DataError(
             f"{source}: not a whole npz file of events",
@@ -50,61 +57,86 @@ def read_npz(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
             expected=f"the arrays {', '.join(KINDS)}",
             fix=DAMAGED,
         ) from error
-    return finished(source, _recording(arrays, source), sort)
 
 
-def _array(archive: zipfile.ZipFile, name: str, source: str) -> NDArray[Any]:
-    """One array, read in pieces: memory follows what is there, not what the header says."""
-    info = archive.getinfo(f"{name}.npy")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{info.filename} is compressed in an unusual way")
-    with archive.open(info) as stream:
-        count = _count(stream, name)
-        size = np.dtype(KINDS[name]).itemsize
-        data = _pieces(stream, min(count * size, MAX_META) if name == "meta" else count * size)
-    if len(data) != count * size:
-        raise bad(
-            source, info.header_offset, f"array {name} cut short", got=f"{len(data)} bytes",
-            expected=f"{count} elements of {size} bytes",
-        )  # fmt: skip
-    return np.frombuffer(data, KINDS[name])
+class _Array:
+    """One array of the archive, taken piece by piece: nothing is allocated for a header's word."""
+
+    def __init__(self, content: bytes, info: zipfile.ZipInfo, name: str, source: str) -> None:
+        self.name, self.dtype, self.source = name, np.dtype(KINDS[name]), source
+        self.at, self.stream = info.header_offset, Entry(content, info)
+        self.count = self._announced()
+
+    def _announced(self) -> int:
+        """Elements of a one-dimensional array of the right kind, from its header."""
+        version = np.lib.format.read_magic(self.stream)
+        if version != (1, 0):  # later ones allow headers of any size
+            raise ValueError(f"{self.name} is in version {version} of the npy format")
+        shape, _, kind = np.lib.format.read_array_header_1_0(self.stream)
+        if len(shape) != 1 or shape[0] < 0 or kind != self.dtype:
+            raise ValueError(
+                f"{self.name} is {kind} {list(shape)}, not {KINDS[self.name]} in one dimension"
+            )
+        return int(shape[0])
+
+    def take(self, count: int) -> NDArray[Any]:
+        """The next ``count`` elements."""
+        wanted = count * self.dtype.itemsize
+        data = self.stream.read(wanted)
+        if len(data) != wanted:
+            raise bad(
+                self.source, self.at, f"array {self.name} cut short",
+                got=f"{len(data)} bytes for {count} elements", expected=f"{wanted}",
+            )  # fmt: skip
+        return np.frombuffer(data, self.dtype)
 
 
-def _count(stream: IO[bytes], name: str) -> int:
-    """Elements of a one-dimensional array of the right kind, from its header."""
-    version = np.lib.format.read_magic(stream)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0,
-               (2, 0): np.lib.format.read_array_header_2_0}  # fmt: skip
-    if version not in readers:
-        raise ValueError(f"{name} is in version {version} of the npy format")
-    shape, _, kind = readers[version](stream)
-    if len(shape) != 1 or shape[0] < 0 or kind != np.dtype(KINDS[name]):
-        raise ValueError(f"{name} is {kind} {list(shape)}, not {KINDS[name]} in one dimension")
-    return int(shape[0])
+def _recording(arrays: dict[str, _Array], size: int, source: str, sort: bool) -> Recording:
+    count, recordings = arrays["t"].count, arrays["offsets"].count
+    _check_counts({name: array.count for name, array in arrays.items()}, size, source)
+    meta = _meta(arrays["meta"].take(arrays["meta"].count), source)
+    sensor = Sensor(*arrays["sensor"].take(3).tolist())
+    offsets = np.concatenate(list(_pieces(arrays["offsets"], recordings)))
+    room = min(count, (FREE + 3 * size) // EVENT.itemsize)
+    events, extent = gathered(_columns(arrays, count), room)
+    for array in arrays.values():
+        array.stream.finish()
+    return finished(source, Recording(events, sensor, meta, offsets), extent, sort)
 
 
-def _pieces(stream: IO[bytes], count: int) -> bytearray:
-    data = bytearray()
-    while len(data) < count and (part := stream.read(min(STEP, count - len(data)))):
-        data += part
-    return data
-
-
-def _recording(arrays: dict[str, NDArray[Any]], source: str) -> Recording:
-    columns = [arrays[name] for name in "txpy"]
-    meta = _meta(arrays["meta"], source)
-    if len({len(column) for column in columns}) != 1 or len(arrays["sensor"]) != 3:
+def _check_counts(counts: dict[str, int], size: int, source: str) -> None:
+    """Refuse arrays that do not fit each other before any of them is unpacked."""
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    if len({counts[name] for name in "txyp"}) != 1 or counts["sensor"] != 3:
         raise DataError(
             f"{source}: arrays of different lengths",
-            got=", ".join(f"{name} {len(array)}" for name, array in arrays.items()),
+            got=listed,
             expected="t, x, y, p of one length, and three numbers of the sensor",
             fix=DAMAGED,
         )
-    if len(arrays["offsets"]) < 2:
+    if counts["offsets"] < 2:
         raise DataError(f"{source}: no recordings", expected="two offsets or more", fix=DAMAGED)
-    t, x, p, y = columns
-    sensor = Sensor(*(int(side) for side in arrays["sensor"]))
-    return Recording(make_events(t, x, p, y), sensor, meta, arrays["offsets"])
+    most = counts["t"] + size // 4 + MORE_RECORDINGS
+    if counts["offsets"] > most or counts["meta"] > MAX_META:
+        raise DataError(
+            f"{source}: offsets or meta too long",
+            got=listed,
+            expected=f"at most {most} offsets and {MAX_META} bytes of meta",
+            fix=DAMAGED,
+        )
+
+
+def _pieces(array: _Array, count: int) -> Iterator[NDArray[Any]]:
+    for first in range(0, count, BLOCK):
+        yield array.take(min(BLOCK, count - first))
+
+
+def _columns(arrays: dict[str, _Array], count: int) -> Iterator[Columns]:
+    for t, x, y, p in zip(*(_pieces(arrays[name], count) for name in "txyp"), strict=True):
+        xy = y.astype(np.uint32)
+        xy <<= np.uint32(16)
+        xy |= x
+        yield t, xy, p
 
 
 def _meta(text: NDArray[np.uint8], source: str) -> dict[str, Any]:

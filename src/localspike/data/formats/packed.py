@@ -22,9 +22,9 @@ class Source(Protocol):
 
 
 class _Lz4:
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: memoryview) -> None:
         self.frame: Any = require("lz4.frame", "reading LZ4 packets").LZ4FrameDecompressor()
-        self.content = content
+        self.content: bytes | memoryview = content
 
     def read(self, count: int) -> bytes:
         if self.frame.eof:
@@ -35,7 +35,7 @@ class _Lz4:
 
 
 class _Zstd:
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: memoryview) -> None:
         library = require("zstandard", "reading zstd packets")
         self.reader: Any = library.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(
             content
@@ -53,7 +53,7 @@ class Unpacker:
     MissingDependencyError where the package of the compression is not installed.
     """
 
-    def __init__(self, kind: int, content: bytes, source: str, at: int) -> None:
+    def __init__(self, kind: int, content: memoryview, source: str, at: int) -> None:
         self.source, self.at, self.name = source, at, NAMES[kind]
         self.inner: Source = (_Lz4 if self.name == "lz4" else _Zstd)(content)
 

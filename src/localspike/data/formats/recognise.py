@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import DataError
+from ..events import Sensor
 from . import aedat2, aedat3, aedat4, dat, npz, raw, shd
 from .aedat2 import read_aedat2
 from .aedat3 import read_aedat3
@@ -18,7 +19,7 @@ from .nmnist import looks_like, read_nmnist
 from .npz import read_npz
 from .recording import Recording
 from .shd import read_shd
-from .source import load, text_header
+from .source import MAX_HEADER, beginning, load, text_header
 
 READERS: dict[str, Callable[..., Recording]] = {
     "aedat2": read_aedat2,
@@ -47,22 +48,25 @@ def recognise(path: str | os.PathLike[str]) -> str:
     5-byte events have no header: a file is taken for them when all of it makes sense as such.
     Raises DataError, saying what the file begins with, for formats that are not read here.
     """
-    return _recognise(load(Path(path)), str(path))
+    return _recognise(Path(path))[0]
 
 
-def _recognise(content: bytes, source: str) -> str:
+def _recognise(path: Path) -> tuple[str, dict[str, Sensor]]:
+    """The name of the format, and what its reader must be told."""
+    content, source = beginning(path, MAX_HEADER + 2), str(path)
     for magic, name in MAGIC.items():
         if content.startswith(magic):
-            return name
+            return name, {}
     if content.startswith(b"%"):
         name = _prophesee(content, source)
         if name in READERS:
-            return name
+            return name, {}
         raise _unknown(source, name.upper() if name else "a '%' header of no known format", CONVERT)
     if content.startswith(b"#!AER-DAT"):
         raise _unknown(source, content[2:12].decode("ascii", "replace").strip(), CONVERT)
-    if looks_like(content):
-        return "nmnist"
+    sensor = looks_like(load(path))
+    if sensor is not None:
+        return "nmnist", {"sensor": sensor}
     begins = f"a file that begins with {content[:8]!r}" if content else "an empty file"
     raise _unknown(source, begins, "Check that this is the file you mean, or call its own reader")
 
@@ -89,10 +93,5 @@ def read(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
     without it such files are refused. Raises DataError; MissingDependencyError where the format
     needs a package that is not installed (h5py for SHD, lz4 or zstandard for packed AEDAT 4.0).
     """
-    content = load(Path(path))
-    name = _recognise(content, str(path))
-    sensor = looks_like(content) if name == "nmnist" else None
-    del content
-    if sensor is not None:
-        return read_nmnist(path, sensor=sensor, sort=sort)
-    return READERS[name](path, sort=sort)
+    name, more = _recognise(Path(path))
+    return READERS[name](path, sort=sort, **more)

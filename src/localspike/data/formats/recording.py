@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError
-from ..events import EVENT, Sensor, make_events
+from ..events import EVENT, Sensor
+from .extent import PLACED, WHOLE, Extent, blocks
 
 MAX_SIDE = 65536  # coordinates are uint16
 
@@ -31,6 +32,7 @@ class Recording:
         [N + 1]: recording i owns ``events[offsets[i]:offsets[i + 1]]``, empty ones allowed. One
         recording unless given.
 
+    >>> from localspike.data import make_events
     >>> one = Recording(make_events(np.array([5]), np.array([1]), np.array([0])), Sensor(2, 1, 2))
     >>> len(one.events), one.offsets.tolist()
     (1, [0, 1])
@@ -53,6 +55,37 @@ def check_recording(recording: Recording, source: str) -> None:
     are not negative and do not run backwards within a recording. Empty recordings are fine.
     """
     _check_types(recording, source)
+    _check_values(recording, _measured(recording.events), source)
+
+
+def finished(source: str, recording: Recording, extent: Extent, sort: bool) -> Recording:
+    """The recording whose events have that extent, sorted by time if asked for, after all checks.
+
+    Raises DataError.
+    """
+    _check_types(recording, source)
+    if sort and not extent.ordered:
+        events = in_time_order(recording.events, recording.offsets)
+        recording, extent = replace(recording, events=events), _measured(events)
+    _check_values(recording, extent, source)
+    return recording
+
+
+def _measured(events: NDArray[np.void]) -> Extent:
+    extent = Extent()
+    for block in blocks(events.view(PLACED)):
+        extent.add(block["t"], block["xy"], block["p"])
+    return extent
+
+
+def _check_values(recording: Recording, extent: Extent, source: str) -> None:
+    if not extent.within(recording.sensor):
+        _refuse_place(recording, source)
+    if not extent.ordered:
+        _check_times(recording.events["t"], recording.offsets, source)
+
+
+def _refuse_place(recording: Recording, source: str) -> None:
     events, sensor = recording.events, recording.sensor
     for axis, bound in (("x", sensor.width), ("y", sensor.height), ("p", sensor.polarities)):
         wrong = events[axis] >= bound
@@ -64,7 +97,6 @@ def check_recording(recording: Recording, source: str) -> None:
                 expected=f"0 … {bound - 1}",
                 fix="Name the right sensor, or get the file again",
             )
-    _check_times(events["t"], recording.offsets, source)
 
 
 def _check_types(recording: Recording, source: str) -> None:
@@ -109,57 +141,9 @@ def _check_times(t: NDArray[np.int64], offsets: NDArray[np.int64], source: str) 
 def in_time_order(events: NDArray[np.void], offsets: NDArray[np.int64]) -> NDArray[np.void]:
     """The events sorted by time within each recording; events of equal time keep their order."""
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    ordered: NDArray[np.void] = events[np.lexsort((events["t"], owner))]
+    order = np.lexsort((events["t"], owner))
+    ordered: NDArray[np.void] = events.view(WHOLE)[order].view(EVENT)
     return ordered
-
-
-def measured(x: NDArray[np.integer], y: NDArray[np.integer]) -> Sensor:
-    """The smallest camera that holds the events, for files that do not say.
-
-    >>> measured(np.array([3, 1]), np.array([0, 5]))
-    Sensor(polarities=2, height=6, width=4)
-    """
-    return Sensor(2, int(y.max(initial=0)) + 1, int(x.max(initial=0)) + 1)
-
-
-def assemble(
-    source: str,
-    columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
-    sensor: Sensor | None,
-    meta: dict[str, Any],
-    sort: bool,
-) -> Recording:
-    """One checked camera recording from the columns (t, x, y, p).
-
-    ``sensor`` None takes the smallest that fits, and says so in ``meta["sensor_from"]``.
-    """
-    t, x, y, p = columns
-    if sensor is None:
-        sensor, meta = measured(x, y), {**meta, "sensor_from": "events"}
-    for name, column in (("x", x), ("y", y)):
-        _check_fits(source, name, column)
-    return finished(source, Recording(make_events(t, x, p, y), sensor, meta), sort)
-
-
-def _check_fits(source: str, name: str, column: NDArray[np.integer]) -> None:
-    wide = column >= MAX_SIDE
-    if wide.any():
-        at = int(wide.argmax())
-        raise DataError(
-            f"{source}: event coordinate {name!r} out of range",
-            got=f"{column[at]} at event {at}",
-            expected=f"0 … {MAX_SIDE - 1}",
-            fix="Get the file again; it is damaged or of another format",
-        )
-
-
-def finished(source: str, recording: Recording, sort: bool) -> Recording:
-    """The recording, sorted by time if asked for, after all checks."""
-    if sort:
-        events = in_time_order(recording.events, recording.offsets)
-        recording = Recording(events, recording.sensor, recording.meta, recording.offsets)
-    check_recording(recording, source)
-    return recording
 
 
 def single_camera(recording: Recording, source: str, name: str, side: int) -> None:

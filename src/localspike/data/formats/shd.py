@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,14 +21,17 @@ from numpy.typing import NDArray
 
 from ...errors import DataError
 from ...optional import require
-from ..events import EVENT, Sensor
+from ..events import Sensor
+from .collect import Columns, gathered
+from .extent import blocks
 from .recording import Recording, check_recording, finished
-from .source import DAMAGED, bad, load, store
+from .source import DAMAGED, bad, beginning, regular, store
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 CHANNELS = Sensor(1, 1, 700)
 CHILD = Path(__file__).with_name("hdf5_child.py")
 LATEST = 1 << 50
+SPIKE = 10  # bytes of one in what the child writes
 START_SECONDS = 60.0
 """Wall time the child may take to start on a busy machine; its own clock starts after that."""
 
@@ -41,20 +45,17 @@ def read_shd(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
     file; MissingDependencyError without h5py.
     """
     source = str(path)
-    content = load(Path(path))
-    if not content.startswith(MAGIC):
+    size, start = regular(Path(path)), beginning(Path(path), len(MAGIC))
+    if start != MAGIC:
         raise bad(
-            source, 0, "not an HDF5 file", got=repr(content[:8]), expected=repr(MAGIC),
+            source, 0, "not an HDF5 file", got=repr(start), expected=repr(MAGIC),
             fix="Use read, which finds the format",
         )  # fmt: skip
-    size = len(content)
-    del content
     require("h5py", "reading SHD and SSC files")
     with tempfile.TemporaryFile() as output:
         _run(Path(path).resolve(), size, output, source)
         output.seek(0)
-        recording = _received(output, source)
-    return finished(source, recording, sort)
+        return _received(output, source, sort)
 
 
 def _run(path: Path, size: int, output: IO[bytes], source: str) -> None:
@@ -95,23 +96,29 @@ def _died(source: str, how: str) -> DataError:
     )
 
 
-def _received(output: IO[bytes], source: str) -> Recording:
+def _received(output: IO[bytes], source: str, sort: bool) -> Recording:
     info = json.loads(output.readline())
-    lengths: list[NDArray[np.int64]] = []
-    parts = [np.zeros(0, EVENT)]
+    meta: dict[str, Any] = {"format": "shd", **info}
+    lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+    room = (os.fstat(output.fileno()).st_size - output.tell()) // SPIKE
+    columns = _columns(output, lengths)
+    if meta.pop("count") == 0:
+        raise bad(source, 0, "no recordings", got="none", expected="at least one")
+    events, extent = gathered(columns, room)
+    offsets = np.cumsum(np.concatenate(lengths))
+    return finished(source, Recording(events, CHANNELS, meta, offsets), extent, sort)
+
+
+def _columns(output: IO[bytes], lengths: list[NDArray[np.int64]]) -> Iterator[Columns]:
+    """Columns of one group of recordings after another, whose lengths are added to ``lengths``."""
     while len(head := output.read(8)) == 8:
         one = np.frombuffer(output.read(8 * int.from_bytes(head, "little")), np.int64)
-        events = np.zeros(int(one.sum()), EVENT)
-        events["t"] = np.frombuffer(output.read(8 * len(events)), np.int64)
-        events["x"] = np.frombuffer(output.read(2 * len(events)), np.uint16)
         lengths.append(one)
-        parts.append(events)
-    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
-    if len(offsets) == 1:
-        raise bad(source, 0, "no recordings", got="none", expected="at least one")
-    meta: dict[str, Any] = {"format": "shd", **info}
-    del meta["count"]
-    return Recording(np.concatenate(parts), CHANNELS, meta, offsets)
+        total = int(one.sum())
+        t = np.frombuffer(output.read(8 * total), np.int64)
+        x = np.frombuffer(output.read(2 * total), np.uint16)
+        for times, channels in zip(blocks(t), blocks(x), strict=True):
+            yield times, channels.astype(np.uint32), np.zeros(len(times), np.uint8)
 
 
 def write_shd(path: str | os.PathLike[str], recording: Recording) -> None:

@@ -33,18 +33,34 @@ def bad(
 
 def load(path: Path) -> bytes:
     """The content of a regular file; DataError for anything else (a pipe would never end)."""
+    regular(path)
+    return read_bytes(path)
+
+
+def beginning(path: Path, count: int) -> bytes:
+    """The first ``count`` bytes of a regular file, or all of a shorter one; DataError."""
+    regular(path)
     try:
-        mode = path.stat().st_mode
+        with path.open("rb") as stream:
+            return stream.read(count)
     except OSError as error:
         raise unreadable(path, error) from error
-    if not stat.S_ISREG(mode):
+
+
+def regular(path: Path) -> int:
+    """The size of a regular file in bytes; DataError for anything else."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(found.st_mode):
         raise DataError(
             f"{path}: cannot be read",
-            got="a folder" if stat.S_ISDIR(mode) else "a pipe or device",
+            got="a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or device",
             expected="a regular file",
             fix="Name the file itself",
         )
-    return read_bytes(path)
+    return found.st_size
 
 
 def store(path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -128,6 +144,30 @@ def unwrap(clock: NDArray[np.integer], bits: int, before: int = -1) -> NDArray[n
     wraps <<= bits
     wide += wraps
     return wide
+
+
+class Counter:
+    """``unwrap`` for a counter that is read block by block.
+
+    >>> counter = Counter(8)
+    >>> counter(np.array([250, 3], np.uint8)).tolist(), counter(np.array([2, 1])).tolist()
+    ([250, 259], [258, 257])
+    """
+
+    def __init__(self, bits: int) -> None:
+        self.bits, self._last, self._base = bits, -1, 0
+
+    def __call__(self, clock: NDArray[np.integer]) -> NDArray[np.integer]:
+        """The times of the next block."""
+        if len(clock) == 0:
+            return clock.astype(np.int64)
+        before, self._last = self._last, int(clock[-1])
+        if int(clock[0]) >= before and not (clock[1:] < clock[:-1]).any():
+            return np.add(clock, self._base, dtype=np.int64) if self._base else clock
+        times = unwrap(clock, self.bits, before)
+        times += self._base
+        self._base = int(times[-1]) - self._last
+        return times
 
 
 def wrapped(t: NDArray[np.int64], bits: int, source: str, name: str) -> NDArray[np.int64]:

@@ -1,0 +1,138 @@
+"""Data sets as plain arrays and back: the smallest of the forms that give the same frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import DataError
+from .cache_file import Arrays
+from .dataset import Dataset, Source, StaticImages
+from .events import BinnedEvents
+from .packed import PackedFrames
+
+Parts = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+
+class Encoded(NamedTuple):
+    """``about`` is plain JSON; ``dense`` is the size of the frames at a byte a place.
+
+    For static images a frame is counted once, not T times.
+    """
+
+    about: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    dense: int
+
+
+def encode(dataset: Dataset) -> Encoded:
+    """The samples of a data set, in its own order, as arrays; what it does not show is left out.
+
+    Spikes (frames of 0 and 1) become bits where these are fewer bytes than places. Raises
+    DataError for a kind of source there is no form for.
+    """
+    about, arrays = _source(dataset.inputs, dataset.index)
+    arrays["labels"] = dataset.labels.numpy()
+    if dataset.lengths is not None:
+        arrays["lengths"] = dataset.lengths.numpy()
+    about |= {"name": dataset.name, "split": dataset.split, "classes": dataset.classes}
+    shown = 1 if dataset.inputs.static else dataset.steps
+    return Encoded(about, arrays, len(dataset) * shown * prod(dataset.sample_shape))
+
+
+def decode(about: dict[str, Any], arrays: Arrays) -> Dataset:
+    """The data set of `encode`, sharing the arrays.
+
+    >>> images = StaticImages(torch.zeros(2, 3, 2, 2, dtype=torch.uint8), steps=6)
+    >>> data = Dataset("toy", "val", images, torch.tensor([0, 1]), ("cat", "dog"))
+    >>> decode(*encode(data)[:2]).inputs.steps
+    6
+    """
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    inputs = _FORMS[about["form"]](about, tensors)
+    return Dataset(
+        about["name"], about["split"], inputs, tensors["labels"], tuple(about["classes"]),
+        tensors.get("lengths"),
+    )  # fmt: skip
+
+
+def _source(source: Source, index: Tensor | None) -> Parts:
+    if index is not None and torch.equal(index, torch.arange(len(source))):
+        index = None
+    if type(source) is StaticImages:
+        return _from_images(source, index)
+    if type(source) is PackedFrames:
+        return _from_bits(source, index)
+    if type(source) is BinnedEvents:
+        return _from_events(source, index)
+    raise DataError(
+        "this kind of source cannot be cached",
+        got=type(source).__name__,
+        expected="StaticImages, BinnedEvents or PackedFrames",
+        fix="Pass cache=False",
+    )
+
+
+def _from_images(source: StaticImages, index: Tensor | None) -> Parts:
+    pixels = source.pixels if index is None else source.pixels[index]
+    about = {"form": "images", "steps": source.steps, "mean": source.mean, "std": source.std}
+    return about, {"pixels": pixels.numpy()}
+
+
+def _to_images(about: dict[str, Any], tensors: dict[str, Tensor]) -> Source:
+    mean, std = tuple(about["mean"]), tuple(about["std"])
+    return StaticImages(tensors["pixels"], about["steps"], mean, std)
+
+
+def _from_bits(source: PackedFrames, index: Tensor | None) -> Parts:
+    bits = source.bits if index is None else source.bits[index]
+    return {"form": "bits", "sample_shape": source.sample_shape}, {"bits": bits.numpy()}
+
+
+def _to_bits(about: dict[str, Any], tensors: dict[str, Tensor]) -> Source:
+    return PackedFrames(tensors["bits"], tuple(about["sample_shape"]))
+
+
+def _from_events(source: BinnedEvents, index: Tensor | None) -> Parts:
+    members = torch.arange(len(source)) if index is None else index
+    length = (source.offsets[1:] - source.offsets[:-1])[members]
+    bits = len(members) * source.steps * -(-prod(source.sample_shape) // 8)
+    if not source.counts and bits < int(length.sum()) * source.place.element_size():
+        return _from_bits(PackedFrames.of(source, members), None)
+    about = {
+        "form": "places",
+        "steps": source.steps,
+        "sample_shape": source.sample_shape,
+        "counts": source.counts,
+    }
+    return about, _chosen(source, members, length)
+
+
+def _chosen(source: BinnedEvents, members: Tensor, length: Tensor) -> dict[str, NDArray[Any]]:
+    """Places, offsets and weights of the recordings ``members``."""
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), length.cumsum(0)])
+    shift = torch.repeat_interleave(source.offsets[members] - offsets[:-1], length)
+    event = torch.arange(int(offsets[-1])) + shift
+    arrays = {"place": source.place[event].numpy(), "offsets": offsets.numpy()}
+    if source.weight is not None:
+        arrays["weight"] = source.weight[event].numpy()
+    return arrays
+
+
+def _to_events(about: dict[str, Any], tensors: dict[str, Tensor]) -> Source:
+    return BinnedEvents(
+        tensors["place"], tensors["offsets"], about["steps"], tuple(about["sample_shape"]),
+        about["counts"], tensors.get("weight"),
+    )  # fmt: skip
+
+
+_FORMS: dict[str, Callable[[dict[str, Any], dict[str, Tensor]], Source]] = {
+    "images": _to_images,
+    "bits": _to_bits,
+    "places": _to_events,
+}
