@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from helpers import (
+    CLASSES,
     NETS,
     RULES,
     TRACED,
@@ -19,7 +20,8 @@ from helpers import (
     make,
     norm,
 )
-from localspike import CrossEntropy, FiringRate, Learner, SquaredError
+from localspike import CrossEntropy, FiringRate, Learner, SquaredError, rules
+from localspike.errors import DataError
 from localspike.nn import Network
 
 
@@ -368,3 +370,25 @@ def test_learning_learns(rule: str) -> None:
     after = float(learner.evaluate(frames, labels).loss)
     if rule.startswith(("s_tllr-bp", "ottt", "sltt", "bptt")):
         assert after < 0.5 * signal
+
+
+def test_shares_in_classes_are_labels_weighed_together() -> None:
+    """CutMix under cross-entropy: the gradient of a mixed label is the mix of the gradients."""
+    net, draw = make("linear"), torch.Generator().manual_seed(5)
+    frames = (torch.rand(12, 2, *net.sample_shape, generator=draw) < 0.4).to(torch.float64)
+    loss = CrossEntropy(class_weights=(1.0, 2.0, 0.5, 1.0, 3.0))
+    learner = Learner(net, rules.ottt(), loss=loss)
+    _, w = loss.prepare(torch.tensor([[0.3, 0.7, 0.0, 0.0, 0.0]]), CLASSES)
+    assert w.item() == pytest.approx(0.3 * 1.0 + 0.7 * 2.0)
+    found = []
+    plain = Learner(net, rules.ottt())
+    for labels in (torch.tensor([0, 4]), torch.tensor([1, 4]), None):
+        net.zero_grad(set_to_none=True)
+        if labels is None:
+            labels = torch.zeros(2, CLASSES)
+            labels[0, :2], labels[1, 4] = torch.tensor([0.3, 0.7]), 1.0
+        plain.gradient(frames, labels)
+        found.append(net.readout.synapse.weight.grad.clone())
+    torch.testing.assert_close(found[2], 0.3 * found[0] + 0.7 * found[1])
+    with pytest.raises(DataError, match=r"shares .* do not add up to one: got \[0.5, 0.2"):
+        learner.gradient(frames, torch.tensor([[0.5, 0.2, 0, 0, 0], [1.0, 0, 0, 0, 0]]))

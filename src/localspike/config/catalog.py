@@ -59,7 +59,14 @@ SCHEDULERS = {"none": no_schedule, **_classes(lr_scheduler, lr_scheduler.LRSched
 
 CATALOGUES: dict[str, Mapping[str, Callable[..., Any]]] = {
     "data": {name: data.info(name).loader for name in data.names()},
-    "augment": {"none": no_augment, "images": data.ImageAugment, "events": data.EventAugment},
+    "augment": {
+        "none": no_augment,
+        "images": data.ImageAugment,
+        "images_colour": data.ColourAugment,
+        "events": data.EventAugment,
+        "events_spatial": data.SpatialAugment,
+        "events_masks": data.MaskAugment,
+    },
     "model": models.MODELS,
     "neuron": NEURONS,
     "rule": rules.PRESETS,

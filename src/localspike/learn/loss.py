@@ -86,12 +86,14 @@ class CrossEntropy:
     def prepare(
         self, labels: Tensor, classes: int, dtype: torch.dtype | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Smoothed one-hot targets and weights of integer labels."""
-        _check_classes(labels, classes)
-        y = F.one_hot(labels.long(), classes).to(dtype or torch.get_default_dtype())
-        weights = torch.full(labels.shape, self.scale, dtype=y.dtype, device=y.device)
+        """Smoothed one-hot targets and weights of integer labels, or of shares [..., C] in classes.
+
+        Shares add up to one, as CutMix and mixup make them; their class weight is the mean.
+        """
+        y = _one_hot(labels, classes).to(dtype or torch.get_default_dtype())
+        weights = torch.full(y.shape[:-1], self.scale, dtype=y.dtype, device=y.device)
         if self.class_weights is not None:
-            weights = weights * self._table(classes, y.dtype).to(y.device)[labels.long()]
+            weights = weights * (y @ self._table(classes, y.dtype).to(y.device))
         if self.label_smoothing:
             y = y * (1.0 - self.label_smoothing) + self.label_smoothing / classes
         return y, weights
@@ -160,13 +162,28 @@ class SquaredError:
         return w[..., None] * (z - y)
 
 
+def _one_hot(labels: Tensor, classes: int) -> Tensor:
+    if labels.is_floating_point() and labels.ndim > 1 and labels.shape[-1] == classes:
+        off = (labels.sum(-1) - 1.0).abs() > 1e-4
+        if not bool((labels >= 0).all()) or bool(off.any()):
+            raise DataError(
+                "shares of a sample in the classes do not add up to one",
+                got=labels.flatten(0, -2)[0].tolist(),
+                expected="numbers >= 0 with sum 1",
+                fix="Use SquaredError for values that are not shares",
+            )
+        return labels
+    _check_classes(labels, classes)
+    return F.one_hot(labels.long(), classes)
+
+
 def _check_classes(labels: Tensor, classes: int) -> None:
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ShapeError(
             "labels have the wrong dtype",
             got=labels.dtype,
             expected="integers",
-            fix="Convert with labels.long(), or use SquaredError for values",
+            fix="Convert with labels.long(), or use SquaredError for values (shares: [..., C])",
         )
     if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= classes):
         raise DataError(

@@ -117,13 +117,13 @@ def test_time_crop_from_a_start(given_, length: int, start: int) -> None:
 
 
 def test_time_crop_places() -> None:
-    events = packed([(1000 + t, 0, 0, 0) for t in range(100)])
+    events = packed([(1000 + t, t, 0, 0) for t in range(100)])
 
     def kept(place, seed: int = 0, length: int = 30) -> np.ndarray:
-        return tr.TimeCrop(length, place)(events, LINE, generator(seed))[0]
+        return tr.TimeCrop(length, place)(events, Sensor(2, 1, 100), generator(seed))[0]
 
     assert kept("first")["t"].tolist() == list(range(30))
-    assert kept("centre")["t"].tolist() == list(range(30))
+    assert kept("centre")["x"].tolist() == list(range(35, 65))
     assert rows(kept("centre")) == rows(kept(1035))
     # Every random window lies within the recording, so it is full.
     assert {len(kept("random", seed)) for seed in range(50)} == {30}

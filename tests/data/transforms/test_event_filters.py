@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import groupby, pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers_transforms import Row, generator, packed, recording, recordings, rows
-from localspike.data import Sensor
+from localspike.data import Sensor, make_events
 from localspike.data.transforms import events as tr
 from localspike.data.transforms.events import denoise
 from localspike.errors import ConfigError, DataError
@@ -91,6 +94,41 @@ def test_many_events_in_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
         kept.append(tr.Denoise(700)(events, sensor, generator())[0])
     assert rows(kept[0]) == rows(kept[1])
     assert 3000 < len(kept[0]) < 27_000
+
+
+def last_times(events: list[Row], within: int, sensor: Sensor) -> list[Row]:
+    """A plane of last times, written for all events of a moment before any of them is judged."""
+    last = np.full((sensor.height + 2, sensor.width + 2), -(10**15))
+    kept = []
+    for _, group in groupby(events, key=lambda row: row[0]):
+        moment = list(group)
+        for t, x, y, _ in moment:
+            last[y + 1, x + 1] = t
+        for t, x, y, p in moment:
+            near = last[y : y + 3, x : x + 3].copy()
+            near[1, 1] = -(10**15)
+            kept += [(t, x, y, p)] if near.max() >= t - within else []
+    return kept
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_filters_on_real_recordings(
+    way: str, real_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in WAYS[way].items():
+        monkeypatch.setattr(denoise, name, value)
+    with np.load(real_root / "nmnist" / "nmnist_raw_us.npz") as file:
+        offsets = file["test_offsets"][:4]
+        t, x, y, p = (file[f"test_{key}"][: offsets[-1]] for key in ("t_us", "x", "y", "p"))
+    sensor = Sensor(2, 34, 34)
+    for begin, end in pairwise(offsets):
+        part = slice(begin, end)
+        events = make_events(t[part].astype(np.int64), x[part], p[part], y[part])
+        kept = rows(tr.Denoise(3000)(events, sensor, generator())[0])
+        assert kept == last_times(rows(events), 3000, sensor)
+        assert 0.5 * len(events) < len(kept) < len(events)
+        rest = rows(tr.Refractory(10_000)(events, sensor, generator())[0])
+        assert rest == rested(rows(events), 10_000, False)
 
 
 def test_denoise_keeps_an_edge_and_loses_noise() -> None:

@@ -127,6 +127,14 @@ def test_affine_draws_an_angle_per_sample() -> None:
     assert set(turned.unique().tolist()) <= {0.0, *frames.unique().tolist()}
 
 
+def test_halfway_between_pixels_goes_up() -> None:
+    """⌊v + ½⌋: new pixel x looks at x − ½ and so at x, whether x is even or odd."""
+    frames = batch(1, 2, 1, 6, 7)
+    assert torch.equal(tr.Affine(columns=(0.5, 0.5))(frames, generator()), frames)
+    back = tr.Affine(rows=(-0.5, -0.5))(frames, generator())
+    assert torch.equal(back[..., :-1, :], frames[..., 1:, :])
+
+
 def test_a_slant_is_grid_samples() -> None:
     frames = batch(1, 1, 1, 9, 9)
     got = tr.Affine(shear=(30.0, 30.0))(frames, generator())
@@ -153,6 +161,11 @@ def test_resize_adds_up_areas(height: int, width: int) -> None:
     some = tr.Resize(height, width, "any")(sparse, generator())
     assert some.dtype == torch.uint8
     assert torch.equal(some, (tr.Resize(height, width)(sparse, generator()) > 0).to(torch.uint8))
+
+
+def test_opposite_values_are_still_something() -> None:
+    frames = torch.tensor([[[[1.0, -1.0, 0.0, 0.0]]]])
+    assert tr.Resize(1, 2, "any")(frames, generator()).flatten().tolist() == [1.0, 0.0]
 
 
 def test_resize_where_it_divides_is_torchs() -> None:

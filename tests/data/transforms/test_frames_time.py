@@ -71,7 +71,8 @@ def test_time_mask_hides_one_interval_of_any_length(shape: tuple[int, ...]) -> N
     gone = hidden[..., 0].T
     assert set(gone.sum(1).tolist()) == {0, 1, 2, 3, 4}
     assert max(runs(row) for row in gone) == 1
-    assert bool(gone.any(0).all())
+    for length in range(1, 5):  # each length reaches both ends
+        assert bool(gone[gone.sum(1) == length][:, [0, -1]].any(0).all())
     counted = gone.sum(1).bincount()
     assert int(counted.min()) > 50 and int(counted.max()) < 110  # 80 ± 8 each
     two = tr.TimeMask(4, count=2)(torch.ones(shape), generator()).flatten(2)[..., 0].T == 0
@@ -149,6 +150,15 @@ def test_cutmix_over_time_swaps_an_interval() -> None:
         if int(mixed.labels_b[b]) != b:
             assert runs(taken) <= 1
             assert float(mixed.weight[b]) == pytest.approx(1 - float(taken.float().mean()))
+
+
+def test_cutmix_over_time_reaches_both_ends() -> None:
+    frames = torch.arange(300.0).view(1, 300, 1).expand(5, 300, 1).contiguous()
+    mixed = tr.CutMix(over="time")(frames, torch.arange(300), generator())
+    taken = (mixed.frames[..., 0] == mixed.labels_b)[:, mixed.labels_b != torch.arange(300)]
+    for length in range(1, 5):
+        some = taken[:, taken.sum(0) == length]
+        assert bool(some[0].any()) and bool(some[-1].any())
 
 
 @pytest.mark.parametrize(("alpha", "variance"), [(1, 1 / 12), (2, 1 / 20), (4, 1 / 36)])

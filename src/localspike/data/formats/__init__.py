@@ -8,14 +8,17 @@ exactly, and leave a whole file or none.
 from .aedat2 import LAYOUTS, read_aedat2, write_aedat2
 from .aedat3 import read_aedat3, write_aedat3
 from .aedat4 import read_aedat4, write_aedat4
+from .clip import Clip, check_clip
 from .dat import read_dat, write_dat
 from .evt2 import read_evt2, write_evt2
 from .evt3 import read_evt3, write_evt3
+from .flac import read_flac, write_flac
 from .nmnist import NCALTECH, NMNIST, read_nmnist, write_nmnist
 from .npz import read_npz, write_npz
 from .recognise import READERS, read, recognise
 from .recording import Recording, check_recording
 from .shd import CHANNELS, read_shd, write_shd
+from .wave import read_wave, write_wave
 
 __all__ = [
     "CHANNELS",
@@ -23,7 +26,9 @@ __all__ = [
     "NCALTECH",
     "NMNIST",
     "READERS",
+    "Clip",
     "Recording",
+    "check_clip",
     "check_recording",
     "read",
     "read_aedat2",
@@ -32,9 +37,11 @@ __all__ = [
     "read_dat",
     "read_evt2",
     "read_evt3",
+    "read_flac",
     "read_nmnist",
     "read_npz",
     "read_shd",
+    "read_wave",
     "recognise",
     "write_aedat2",
     "write_aedat3",
@@ -42,7 +49,9 @@ __all__ = [
     "write_dat",
     "write_evt2",
     "write_evt3",
+    "write_flac",
     "write_nmnist",
     "write_npz",
     "write_shd",
+    "write_wave",
 ]

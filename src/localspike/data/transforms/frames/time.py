@@ -128,8 +128,8 @@ class Drop:
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
-        lost = torch.rand(frames.shape, generator=generator) < self.probability
-        return frames.masked_fill(lost.to(frames.device), 0)
+        stay = torch.rand(frames.shape, generator=generator) >= self.probability
+        return frames * stay.to(frames.device)
 
 
 def shift_steps(frames: Tensor, by: Tensor) -> Tensor:
