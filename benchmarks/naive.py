@@ -87,8 +87,8 @@ class Layer(nn.Module):
         self.h = self.c.post_decay * self.h + self.psi
         weight = self.standardised()
         if self.v.ndim == 0:
-            shape = F.conv2d(x, weight, padding=1) if x.ndim == 4 else F.linear(x, weight)
-            self.v, self.h = torch.zeros_like(shape), torch.zeros_like(shape)
+            shape = (len(x), len(weight), *x.shape[2:])
+            self.v, self.h = torch.zeros(shape), torch.zeros(shape)
         o, self.v, self.psi = Eligible.apply(x, weight, self.v, self.q, self.h, self.c)
         for pool in self.tail:
             o = pool(o)
@@ -119,7 +119,9 @@ class Naive(nn.Module):
         self.layers = nn.ModuleList()
         for block in net.blocks.values():
             tail = [_pooling(op) for op in block.tail]
-            synapse = block.synapse
+            synapse, neuron = block.synapse, block.neuron
+            if (neuron.decay, neuron.threshold, neuron.reset) != (0.5, 0.6, "soft"):
+                raise ValueError("the naive baseline has the published neuron only")
             self.layers.append(Layer(synapse.weight, synapse.gain, tail, block.latent))
             self.layers[-1].c = Constants(post_gain=post_gain)
         self.readout = nn.Parameter(net.readout.synapse.weight.detach().clone())

@@ -1,4 +1,4 @@
-"""Filling frames a few samples at a time gives what adding event by event gives."""
+"""Filling frames a few samples at a time gives what doing it one by one gives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localspike.data import BinnedEvents, scatter
+from localspike.data.packed import pack
 
 CELLS, STEPS = 7, 5
 
@@ -34,7 +35,7 @@ def plain(
     return frames
 
 
-@pytest.mark.parametrize("block", [1, 100, 250, scatter.BLOCK])
+@pytest.mark.parametrize("together", [1, 30, 100, scatter.EVENTS])
 @pytest.mark.parametrize("counts", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @settings(max_examples=15, deadline=None)
@@ -44,7 +45,7 @@ def plain(
     wide=st.booleans(),
     data=st.data(),
 )
-def test_frames_are_the_sums(block, counts, weighted, sizes, seed, wide, data) -> None:
+def test_frames_are_the_sums(together, counts, weighted, sizes, seed, wide, data) -> None:
     place, offsets, weight = recordings(sizes, seed)
     index = torch.tensor(
         data.draw(st.lists(st.integers(0, len(sizes) - 1), max_size=12)), dtype=torch.long
@@ -54,7 +55,9 @@ def test_frames_are_the_sums(block, counts, weighted, sizes, seed, wide, data) -
         place.long() if wide else place, offsets, STEPS, (CELLS,), counts, given_weight
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scatter, "BLOCK", block)
+        patch.setattr(scatter, "EVENTS", together)
+        if seed % 2:
+            patch.setattr(scatter, "NARROW", 0)
         frames = source.gather(index)
     expected = plain(place, offsets, given_weight, index)
     assert torch.equal(frames, expected if counts else expected.clamp(max=1))
@@ -77,6 +80,21 @@ def test_indices_count_from_the_end_and_end() -> None:
     assert torch.equal(source.gather(torch.tensor([-1])), source.gather(torch.tensor([1])))
     with pytest.raises(IndexError):
         source.gather(torch.tensor([2]))
+
+
+@pytest.mark.parametrize("block", [1, 40, scatter.BLOCK])
+@pytest.mark.parametrize("cells", [1, 7, 8, 9, 24])
+def test_bits_unpack_to_the_frames_they_were(block: int, cells: int, monkeypatch) -> None:
+    monkeypatch.setattr(scatter, "BLOCK", block)
+    frames = (torch.rand((STEPS, 6, cells), generator=torch.Generator().manual_seed(0)) < 0.3) * 1.0
+    bits = pack(frames.transpose(0, 1))
+    for index in (torch.arange(6), torch.tensor([4, 4, -1]), torch.tensor([], dtype=torch.long)):
+        found = scatter.unpacked(bits, index, cells)
+        assert torch.equal(found, frames[:, index])
+        assert found.is_contiguous()
+        assert found.dtype == torch.float32
+    with pytest.raises(IndexError):
+        scatter.unpacked(bits, torch.tensor([6]), cells)
 
 
 def test_batches_do_not_share_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,12 @@ from localspike import Learner, models, rules
 from localspike.errors import ConfigError
 from localspike.kernels import compiling
 from localspike.learn import lean
+from localspike.learn.lean import LeanLayerwise
 from localspike.learn.regulariser import FiringRate
 from localspike.nn import ALIF, Conv2d, Linear, MaxPool, Network, Readout, Spiking
+from localspike.nn.init import calibrate
 from localspike.rules import Rule
+from localspike.rules.eligibility import TwoTrace
 
 STEPS, BATCH, CLASSES = 13, 4, 5
 
@@ -23,14 +27,25 @@ def conv(pooling: str = "max") -> Network:
     return models.convnet(2, CLASSES, image=16, channels=(4, 6), pooling=pooling)
 
 
+def mixed() -> Network:
+    """A block that runs lean, then a recurrent one that does not."""
+    blocks = {
+        "plain": Spiking(Linear(20, 15, standardised=True)),
+        "loop": Spiking(Linear(15, 12, standardised=True), recurrent=Linear(12, 12)),
+        "readout": Readout(Linear(12, CLASSES)),
+    }
+    net = Network(blocks, (20,))
+    calibrate(net, torch.rand(12, 3, 20) * 2, 0.2)
+    return net
+
+
 NETS: dict[str, Callable[[], Network]] = {
     "mlp": lambda: models.mlp(20, (15, 10), CLASSES),
     "max": conv,
     "avg": lambda: conv("avg"),
     "uneven": lambda: models.convnet(2, CLASSES, image=15, channels=(4, 6)),
     "residual": lambda: models.resnet(2, CLASSES, image=16, channels=(4, 6)),
-    "dropout": lambda: models.mlp(20, (15, 10), CLASSES, dropout=0.4),
-    "mixed": lambda: models.recurrent(20, (15,), CLASSES),
+    "mixed": lambda: mixed(),
 }
 RULES: dict[str, Callable[[], Rule]] = {
     "tess": rules.tess,
@@ -74,13 +89,51 @@ def test_the_lean_gradient_is_the_plain_one(
     network = NETS[net]()
     for dtype, tolerance in ((torch.float32, 2e-5), (torch.float64, 1e-12)):
         learner = Learner(network.to(dtype), RULES[rule]())
-        assert learner.lean == (net != "mixed")
+        assert learner.lean
+        runs_lean = LeanLayerwise(learner.credit).lean
+        assert runs_lean == ({"plain"} if net == "mixed" else set(network.blocks))
         lean_one = fitted(network, learner, static, lengths)
         learner.lean = False
         plain = fitted(network, learner, static, lengths)
         assert len(lean_one) == len(plain) > 4
         for one, other in zip(lean_one, plain, strict=True):
             assert float((one - other).norm()) <= tolerance * (float(other.norm()) + 1e-9)
+
+
+def test_dropout_is_that_of_the_plain_schedule() -> None:
+    torch.manual_seed(0)
+    net = models.convnet(2, CLASSES, image=16, channels=(4, 6), dropout=0.4)
+    start = {k: v.clone() for k, v in net.state_dict().items()}
+    found = []
+    for runs_lean, seed in ((True, 1), (False, 1), (True, 2)):
+        net.load_state_dict(start)
+        learner = Learner(net, rules.tess(), torch.optim.SGD(net.parameters(), lr=0.1), seed=seed)
+        learner.lean = runs_lean
+        learner.fit(*batch(net, False, torch.float32))
+        found.append(torch.cat([(p - start[k]).flatten() for k, p in net.named_parameters()]))
+    assert float((found[0] - found[1]).norm()) <= 1e-4 * float(found[1].norm())
+    assert float((found[0] - found[2]).norm()) > 1e-2 * float(found[1].norm())  # masks matter
+
+
+class Doubled(TwoTrace):
+    """Another rule under the name of a known one."""
+
+
+class Silent(Spiking):
+    """Another block under the name of a known one."""
+
+
+def test_subclasses_are_not_taken_for_what_they_derive_from() -> None:
+    eligibility = Doubled(0.5)
+    rule = replace(rules.tess(), eligibility=eligibility)
+    learner = Learner(models.mlp(20, (15,), CLASSES), rule)
+    assert lean.block_obstacle(learner.credit, "hidden1") == "its traces are Doubled"
+    blocks = {"one": Silent(Linear(20, 15)), "readout": Readout(Linear(15, CLASSES))}
+    learner = Learner(Network(blocks, (20,)), rules.tess())
+    assert "it is a Silent" in (lean.block_obstacle(learner.credit, "one") or "")
+    odd = replace(rules.tess(), surrogate=lambda d: (d.abs() < 1).to(d.dtype))
+    learner = Learner(models.mlp(20, (15,), CLASSES), odd)
+    assert "not one of the package's" in (lean.block_obstacle(learner.credit, "hidden1") or "")
 
 
 def test_blocks_that_cannot_run_lean_run_beside_those_that_can() -> None:
@@ -138,7 +191,7 @@ def test_why_a_network_does_not_run_lean(learner: Callable[[], Learner], why: st
 def test_compile_is_refused_where_it_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_cpp_compiler", lambda: None)
     net = models.mlp(20, (15,), CLASSES)
-    assert not Learner(net, rules.tess(), compile="auto").compiles()
+    assert not Learner(net, rules.tess(), compile="auto").compiles
     with pytest.raises(ConfigError, match=r"cannot be compiled: there is no C\+\+ compiler"):
         Learner(net, rules.tess(), compile="on")
     with pytest.raises(ConfigError, match="unknown compile: got 'yes'"):

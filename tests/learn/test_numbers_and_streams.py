@@ -132,3 +132,27 @@ def test_every_error_is_one_family() -> None:
     net = make("linear")
     with pytest.raises(LocalspikeError, match="wrong rank"):
         Learner(net, RULES["tess"]()).fit(batch(net)[0][0], Y)
+
+
+@pytest.mark.parametrize("kind", ["fused", "data"])
+def test_a_stream_sees_weights_that_changed_without_a_trace(kind: str) -> None:
+    """Optimisers that write past autograd's version counter teach like those that do not."""
+
+    class PastTheCounter(torch.optim.SGD):
+        def step(self, closure=None):  # type: ignore[no-untyped-def]
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        p.data.add_(p.grad, alpha=-group["lr"])
+
+    found = []
+    for odd in (False, True):
+        net = make("linear")
+        make_one = PastTheCounter if odd and kind == "data" else torch.optim.SGD
+        extra = {"fused": True} if odd and kind == "fused" else {}
+        optimizer = make_one(net.parameters(), lr=0.05, **extra)
+        learner = Learner(net, rules.tess(), optimizer, update="step")
+        for _ in range(6):
+            logits = learner.stream(X[0].double(), Y).logits
+        found.append(logits)
+    torch.testing.assert_close(found[0], found[1])

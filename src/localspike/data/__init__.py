@@ -11,6 +11,7 @@ from .augment import (
 from .batching import batch_count, batches, order, stream
 from .binning import Binned, ByCount, ByFrames, ByTime, Dropped, bin_recording
 from .bucket import bucketed, mask, padding
+from .cache import Cache, CacheWarning, Note, cached, load_cached
 from .caltech import ncaltech101
 from .cards import CARDS, Card, Citation, File
 from .check import Finding, Report, check
@@ -47,6 +48,8 @@ __all__ = [
     "ByCount",
     "ByFrames",
     "ByTime",
+    "Cache",
+    "CacheWarning",
     "Card",
     "Citation",
     "ColourAugment",
@@ -60,6 +63,7 @@ __all__ = [
     "ImageAugment",
     "Info",
     "MaskAugment",
+    "Note",
     "PackedFrames",
     "Report",
     "Sensor",
@@ -72,6 +76,7 @@ __all__ = [
     "bin_recording",
     "braille",
     "bucketed",
+    "cached",
     "check",
     "check_events",
     "chunks_of",
@@ -91,6 +96,7 @@ __all__ = [
     "info",
     "keywords",
     "load",
+    "load_cached",
     "make_events",
     "mask",
     "mnist",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import DataError, ShapeError
 from .dataset import Dataset, Source
+from .scatter import unpacked
 
 # Row b holds the eight spikes of byte b: one look-up gives eight floats.
 _SPIKES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(
@@ -131,8 +132,8 @@ class PackedFrames:
 
     def gather(self, index: Tensor) -> Tensor:
         """Frames [T, B, *sample_shape] float32 of the samples ``index`` [B]."""
-        rows = self.bits[index].transpose(0, 1)
-        return unpack(rows, self.cells).reshape(self.steps, len(index), *self.sample_shape)
+        frames = unpacked(self.bits, index, self.cells)
+        return frames.view(self.steps, len(index), *self.sample_shape)
 
     def frames(self, gathered: Tensor) -> Tensor:
         """Gathered samples are time first already."""

@@ -24,6 +24,7 @@ from . import (
     speech,
     touch,
 )
+from .cache import Choice, load_cached
 from .cards import CARDS, Card
 from .dataset import Dataset
 from .events import Sensor
@@ -71,6 +72,11 @@ class Info:
     def licence(self) -> str:
         """The licence as stated at the source."""
         return self.card.licence
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Every file a loader may open, chosen forms included: what a cache entry depends on."""
+        return (*self.files, *_MORE_FILES.get(self.name, ()))
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -166,6 +172,10 @@ _CHANGES: Mapping[str, Change] = {
 """Data sets with options that change the shape of a sample or the classes, and how."""
 
 
+# Forms that are taken only when asked for by an option.
+_MORE_FILES: Mapping[str, tuple[str, ...]] = {"nmnist": digits.FORM_FILES["raw"]}
+
+
 def names() -> tuple[str, ...]:
     """Names of all data sets.
 
@@ -192,9 +202,12 @@ def load(
     *,
     data_root: str | os.PathLike[str] | None = None,
     limit: int | None = None,
+    cache: Choice = None,
     **options: Any,
 ) -> Dataset:
     """Load a split of the data set ``name``; ``options`` are its loader's own (steps, bin_ms, …).
+
+    ``cache`` is where decoded sets are kept, see `cached`; None follows LOCALSPIKE_CACHE.
 
     Raises DataError for an unknown name, split or option and for anything wrong with the files.
 
@@ -207,9 +220,11 @@ def load(
             raise DataError(
                 f"{name} has no such option", got=repr(key), expected=_hint(key, entry.options)
             )
-    if entry.files:
-        options["data_root"] = data_root
-    return entry.loader(split, limit=limit, **options)
+    if not entry.files:
+        return entry.loader(split, limit=limit, **options)
+    return load_cached(
+        entry.loader, entry.watched, split, data_root=data_root, cache=cache, limit=limit, **options
+    )
 
 
 def _hint(word: str, known: Sequence[str]) -> str:

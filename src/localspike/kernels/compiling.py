@@ -30,7 +30,7 @@ _VARIANTS = 256
 
 _on: ContextVar[bool] = ContextVar("compiled kernels", default=False)
 _spent = 0.0
-_failure: str | None = None
+_said: set[str] = set()
 
 
 def obstacle(device: torch.device) -> str | None:
@@ -39,8 +39,6 @@ def obstacle(device: torch.device) -> str | None:
     >>> obstacle(torch.device("meta"))
     'there is no compiler for the device meta'
     """
-    if _failure is not None:
-        return _failure
     if device.type == "cuda":
         return None if importlib.util.find_spec("triton") else "triton is not installed"
     if device.type != "cpu":
@@ -109,27 +107,39 @@ class Kernel:
         self.function = function
         self._compiled: Callable[..., Any] | None = None
         self._seen: set[object] = set()
+        self._failed = False
 
     def __call__(self, *tensors: Tensor, key: object = None) -> Any:
         """The result; ``key`` names the variant, so that a first call is known as one."""
-        if not _on.get() or _failure is not None:
+        global _spent
+        if not _on.get() or self._failed:
             return self.function(*tensors)
-        if key in self._seen and self._compiled is not None:
-            return self._compiled(*tensors)
-        return self._first(tensors, key)
-
-    def _first(self, tensors: tuple[Tensor, ...], key: object) -> Any:
-        global _spent, _failure
         started = time.perf_counter()
         try:
-            with torch._dynamo.config.patch(recompile_limit=_VARIANTS):
-                if self._compiled is None:
-                    self._compiled = torch.compile(self.function, dynamic=True, fullgraph=True)
-                result = self._compiled(*tensors)
+            if self._compiled is None:
+                _allow_variants()
+                self._compiled = torch.compile(self.function, dynamic=True, fullgraph=True)
+            result = self._compiled(*tensors)
         except Exception as error:  # whatever a compiler raises: no kernel, and eager is right
-            _failure = f"the compiler failed: {str(error).strip().splitlines()[0][:200]}"
-            warnings.warn(f"{_failure}; kernels run uncompiled", RuntimeWarning, stacklevel=4)
-            return self.function(*tensors)
-        self._seen.add(key)
-        _spent += time.perf_counter() - started
+            return self._give_up(error, tensors)
+        if key not in self._seen:
+            self._seen.add(key)
+            _spent += time.perf_counter() - started
         return result
+
+    def _give_up(self, error: Exception, tensors: tuple[Tensor, ...]) -> Any:
+        self._failed = True
+        result = self.function(*tensors)  # where this fails too, it is no matter of compiling
+        text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        if text not in _said:
+            _said.add(text)
+            warnings.warn(
+                f"the compiler failed: {text}; kernels run uncompiled", RuntimeWarning, stacklevel=4
+            )
+        return result
+
+
+def _allow_variants() -> None:
+    """Raise torch's limit of variants of one function, should it be lower."""
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, _VARIANTS)

@@ -12,7 +12,7 @@ State is float32 (or the currents' own dtype above it) whatever b is.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -70,7 +70,7 @@ def _parts(steps: int) -> list[slice]:
     return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
 
 
-@cache
+@lru_cache(256)
 def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kernel:
     def run(currents: Tensor, v: Tensor, o_out: Tensor, psi_out: Tensor) -> Tensor:
         spikes, slopes = [], []
@@ -137,7 +137,7 @@ def _behind(psi: Tensor, constants: TwoTraceConstants, parts: list[slice]) -> li
     return found
 
 
-@cache
+@lru_cache(256)
 def _behind_kernel(decay: float) -> Kernel:
     def run(psi: Tensor, h: Tensor) -> Tensor:
         return _exclusive([x.to(h.dtype) for x in psi.unbind(0)], h, decay)[-1]
@@ -168,7 +168,7 @@ def _posts(
     return posts[::-1], carried
 
 
-@cache
+@lru_cache(256)
 def _collapse_kernel(constants: TwoTraceConstants) -> Kernel:
     def run(m: Tensor, psi: Tensor, carried: Tensor, h: Tensor, out: Tensor) -> Tensor:
         posts, carried = _posts(m, psi, carried, h, constants)
@@ -178,7 +178,7 @@ def _collapse_kernel(constants: TwoTraceConstants) -> Kernel:
     return Kernel(run)
 
 
-@cache
+@lru_cache(256)
 def _sum_kernel(constants: TwoTraceConstants) -> Kernel:
     def run(
         m: Tensor, psi: Tensor, carried: Tensor, h: Tensor, total: Tensor

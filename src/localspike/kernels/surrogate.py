@@ -96,6 +96,10 @@ class Rectangle:
         return (d.abs() < self.width / 2).to(d.dtype) * self.height
 
 
+ELEMENTWISE = (Triangle, FastSigmoid, SigmoidDerivative, ArcTangent, Rectangle)
+"""Surrogates known to be hashable values that work on tensors of any shape."""
+
+
 class _SurrogateSpike(torch.autograd.Function):
     """H(d) forward, Ψ(d) backward: what turns the shared forward code into the BPTT baseline."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..kernels import fused
 from ..kernels.maxpool import channels_last
-from ..kernels.surrogate import spike_function
+from ..kernels.surrogate import ELEMENTWISE, spike_function
 from ..nn import lean
 from ..nn.layer import Activity, BlockState, Spiking, Weights, is_static
 from ..nn.network import INPUT, Run, State, mean_rate
@@ -41,12 +41,14 @@ def obstacle(credit: Credit) -> str | None:
 def block_obstacle(credit: Credit, name: str) -> str | None:
     """Why one block runs as in `Layerwise`, or None."""
     block, eligibility = credit.net.blocks[name], credit.eligibility(name)
-    if not isinstance(eligibility, TwoTrace):
+    if type(eligibility) is not TwoTrace:  # a subclass may mean something else
         return f"its traces are {type(credit.rule.eligibility).__name__}"
     if eligibility.fast_decay_of("input"):
         return "its pre trace is double-exponential"
-    if block.synapse.bias is not None and learns(block):
+    if block.synapse.bias is not None:
         return "it has a bias"
+    if type(credit.rule.surrogate) not in ELEMENTWISE:
+        return f"the surrogate {type(credit.rule.surrogate).__name__} is not one of the package's"
     return lean.obstacle(block)
 
 
@@ -69,18 +71,24 @@ class LeanLayerwise(Layerwise):
             self.net.release(name, outputs)
             rates[name] = mean_rate(_fired(kept.o), target.valid)
             if name in learning:
-                told = self._told(name, kept.out, target, signals)
+                told = self._told(name, self._seen(name, kept.out), target, signals)
                 signals[name] = told.state
                 if isinstance(kept, lean.Kept):
                     self._learn(name, kept, told, gradients)
                 else:
                     learn_block(self.credit, name, kept, weights, told, target, gradients)
+                del told
             del kept  # or this layer's sequence would stay while the next one is computed
         run = self._readout(outputs, rates, state)
         assert run.logits is not None  # `Credit` has checked
         learn_readout(self.credit, run, target, gradients)
         loss = self.credit.loss.value(run.logits, target.y, target.weight)
         return Outcome(loss, run.logits, rates, run.state)
+
+    def _seen(self, name: str, out: Tensor) -> Tensor:
+        """A block's output as its signal takes it: narrow spikes are not for all of them."""
+        narrow = getattr(self.credit.bound[name], "takes_narrow", False)
+        return out if narrow else out.to(next(self.net.parameters()).dtype)
 
     def _laid_out(self, frames: Tensor) -> Tensor:
         """Frames in the dtype of the products, feature maps channels last; a static one once."""
@@ -99,7 +107,9 @@ class LeanLayerwise(Layerwise):
         if name in self.lean:
             return lean.sequence(block, x, state, weights, self.credit.rule.surrogate, self.dtype)
         spike = spike_function(None, block.neuron.fires_at_threshold)
-        wide = x.to(weights.input.dtype)  # its traces and tail are not made for narrow spikes
+        # Its traces and its tail are not made for narrow spikes.
+        dtype = weights.input.dtype
+        wide = x[0].to(dtype).expand(x.shape) if is_static(x) else x.to(dtype)
         return block.sequence(wide, state, weights, spike=spike, dtype=self.dtype)
 
     def _learn(self, name: str, kept: lean.Kept, told: Told, gradients: Gradients) -> None:

@@ -60,7 +60,7 @@ class Learner:
         "auto": bf16 where the machine has units for it. `precision_reason` says which and why.
     compile:
         "auto" compiles the elementwise kernels of large nets where there is a compiler, "on" and
-        "off" say so; the numbers are those of eager code within rounding.
+        "off" say so; the numbers are those of eager code within rounding. `compiles` is the choice.
 
     >>> from localspike import models, rules
     >>> net = models.mlp(20, (30,), 4)
@@ -107,8 +107,8 @@ class Learner:
         self.credit = Credit(net, rule, self.loss, firing_rate)
         adopt_own(optimizer, self.credit)
         self.dtype, self.precision_reason = compute_dtype(precision, next(net.parameters()).device)
-        self.compile: Compile = compile
-        self.compiles()  # a request that cannot be met is refused now
+        device = next(net.parameters()).device
+        self.compiles = wanted(compile, device, net.neurons, WORTHWHILE)
         self.probe = probe
         self.lean = (
             self.schedule == "layerwise" and probe is None and lean_obstacle(self.credit) is None
@@ -195,15 +195,10 @@ class Learner:
         if self.schedule == "bptt":
             return ThroughTimeSchedule(self.credit, self.dtype).run(frames, target, state)
         gradients = Gradients(self.net, self.dtype, self.credit.own_parameters())
-        with compiled(self.compiles()):
+        with compiled(self.compiles):
             outcome = self._sequence_schedule().run(frames, target, state, gradients)
         gradients.write()
         return outcome
-
-    def compiles(self) -> bool:
-        """Whether the elementwise kernels run compiled."""
-        device = next(self.net.parameters()).device
-        return wanted(self.compile, device, self.net.neurons, WORTHWHILE)
 
     def _sequence_schedule(self) -> Layerwise | TwoSweep:
         if self.schedule == "two_sweep":
@@ -266,6 +261,7 @@ class Learner:
             torch.nn.utils.clip_grad_norm_(self._parameters(), self.clip_norm)
         if self.optimizer is not None:
             self.optimizer.step()
+            self.net.updates += 1
 
     def _require_finite(self, finite: bool, frames: Tensor | None, target: Target | None) -> None:
         """Drop the gradient and say where it came from, before any weight changes."""

@@ -164,17 +164,21 @@ class SquaredError:
 
 def _one_hot(labels: Tensor, classes: int) -> Tensor:
     if labels.is_floating_point() and labels.ndim > 1 and labels.shape[-1] == classes:
-        off = (labels.sum(-1) - 1.0).abs() > 1e-4
-        if not bool((labels >= 0).all()) or bool(off.any()):
-            raise DataError(
-                "shares of a sample in the classes do not add up to one",
-                got=labels.flatten(0, -2)[0].tolist(),
-                expected="numbers >= 0 with sum 1",
-                fix="Use SquaredError for values that are not shares",
-            )
+        _check_shares(labels)
         return labels
     _check_classes(labels, classes)
     return F.one_hot(labels.long(), classes)
+
+
+def _check_shares(labels: Tensor) -> None:
+    wrong = ~((labels >= 0).all(-1) & ((labels.sum(-1) - 1.0).abs() <= 1e-4)).flatten()
+    if bool(wrong.any()):
+        raise DataError(
+            "shares of a sample in the classes do not add up to one",
+            got=labels.flatten(0, -2)[int(wrong.int().argmax())].tolist(),
+            expected="numbers >= 0 with sum 1",
+            fix="Use SquaredError for values that are not shares",
+        )
 
 
 def _check_classes(labels: Tensor, classes: int) -> None:

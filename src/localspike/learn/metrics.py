@@ -34,8 +34,9 @@ class Meter:
         self.rates: dict[str, float] = {}
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor, rates: Mapping[str, float]) -> None:
-        """Take in one batch: mean loss, logits [B, C], labels [B]."""
+        """Take in one batch: mean loss, logits [B, C], labels [B] or shares in classes [B, C]."""
         n = len(labels)
+        labels = labels.argmax(-1) if labels.is_floating_point() and labels.ndim == 2 else labels
         hits = (logits.detach().argmax(-1) == labels).sum()
         weighted = loss.detach().to(_sum_type(loss)) * n
         self.count += n

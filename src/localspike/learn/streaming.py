@@ -29,7 +29,8 @@ class StreamState:
     """Everything one sequence batch carries from step to step: states, traces, filtered latents.
 
     ``gradients`` gathers what steps have learned but no optimiser step has applied yet;
-    ``weights`` are the effective weights of the parameters' ``versions``.
+    ``weights`` are the effective weights of the parameters' ``versions``, a count of the network's
+    updates first: not every optimiser leaves a mark on the tensors it changes.
     """
 
     net: State
@@ -42,7 +43,7 @@ class StreamState:
 
     def effective_weights(self, net: Network) -> dict[str, Weights]:
         """The network's effective weights, worked out again only where a parameter changed."""
-        versions = tuple(p._version for p in net.parameters())
+        versions = (net.updates, *(p._version for p in net.parameters()))
         if versions != self.versions:
             self.weights, self.versions = net.weights(), versions
         return self.weights

@@ -58,6 +58,10 @@ def make_targets(
     """
     valid = None if lengths is None else _valid(lengths, steps)
     known = _without_padding(labels, valid).to(like.device)
+    if valid is not None and loss.of_classes and known.is_floating_point() and known.ndim == 3:
+        # A padded step's shares in the classes are never read, but they must be shares.
+        padded = ~valid.to(known.device)[..., None]
+        known = torch.where(padded, torch.full_like(known, 1.0 / known.shape[-1]), known)
     y, weight = loss.prepare(known, classes, like.dtype)
     expected = {(batch,), (steps, batch)}
     if tuple(weight.shape) not in expected:

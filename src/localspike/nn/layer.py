@@ -337,10 +337,11 @@ def merged_currents(
     synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None, narrow: bool = False
 ) -> Tensor:
     """Currents [T, B, ...] of x [T, B, ...] in one call; a static input is computed once."""
+    more = {"narrow": True} if narrow else {}  # a synapse of a user's own need not know it
     if is_static(x):
-        current: Tensor = synapse(x[0], weight, dtype, narrow)
+        current: Tensor = synapse(x[0], weight, dtype, **more)
         return current.expand(x.shape[0], *current.shape)
-    currents: Tensor = synapse(x.flatten(0, 1), weight, dtype, narrow)
+    currents: Tensor = synapse(x.flatten(0, 1), weight, dtype, **more)
     return currents.unflatten(0, x.shape[:2])
 
 

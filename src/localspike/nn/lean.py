@@ -35,6 +35,8 @@ def obstacle(block: Spiking) -> str | None:
     >>> obstacle(Spiking(Linear(3, 2))), obstacle(Spiking(Linear(3, 2), recurrent=Linear(2, 2)))
     (None, 'it is recurrent')
     """
+    if type(block) is not Spiking:
+        return f"it is a {type(block).__name__}, which may do something else"
     if block.recurrent is not None:
         return "it is recurrent"
     if type(block.neuron) is not LIF:

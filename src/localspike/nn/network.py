@@ -62,6 +62,8 @@ class Network(nn.Module):
         self.input_shapes, self.output_shapes = self._infer_shapes()
         self.readout_name = self._find_readout()
         self._last_use = self._find_last_uses()
+        # Updates by learners; streams look here whether the weights they hold are the present ones.
+        self.updates = 0
 
     @property
     def blocks(self) -> dict[str, Spiking]:

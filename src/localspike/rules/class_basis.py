@@ -90,6 +90,8 @@ class ClassBasis(Signal):
 class BoundClassBasis:
     """`ClassBasis` on one block."""
 
+    takes_narrow = True  # spikes in a narrow dtype: latents are made wide, the signal narrow again
+
     def __init__(self, spec: ClassBasis, block: BlockInfo, like: Tensor) -> None:
         size = block.latent if spec.pool is None else spec.pool
         # Features of a vector block are never pooled by a size meant for feature maps.
