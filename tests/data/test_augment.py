@@ -230,3 +230,15 @@ def test_each_setting_of_a_preset_is_its_part(kind, name: str, value, part) -> N
 def test_impossible_settings_of_presets(call, error, text: str) -> None:
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("pad", [0, 4, 40])
+@pytest.mark.parametrize("cutout", [0, 5, 16, 50])
+@pytest.mark.parametrize("flip", [False, True])
+def test_copies_and_gathering_make_the_same_images(pad: int, cutout: int, flip: bool) -> None:
+    images = torch.rand(7, 3, 20, 31, generator=torch.Generator().manual_seed(1)) + 0.1
+    augment = ImageAugment(pad, flip, cutout)
+    drawn = augment._drawn(images, torch.Generator().manual_seed(2))
+    copied = augment(images, torch.Generator().manual_seed(2))
+    assert torch.equal(copied, augment._gathered(images, *drawn))
+    assert pad == cutout == 0 and not flip or not torch.equal(copied, images)

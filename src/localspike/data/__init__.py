@@ -11,7 +11,8 @@ from .augment import (
 from .batching import batch_count, batches, order, stream
 from .binning import Binned, ByCount, ByFrames, ByTime, Dropped, bin_recording
 from .bucket import bucketed, mask, padding
-from .cache import Cache, CacheWarning, Note, cached, load_cached
+from .cache import CacheWarning, Note, cached, load_cached
+from .cache_store import Cache
 from .caltech import ncaltech101
 from .cards import CARDS, Card, Citation, File
 from .check import Finding, Report, check

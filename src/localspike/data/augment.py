@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from .cropping import cropped
 from .transforms import frames as on_frames
 from .transforms import images as on_images
 from .transforms.checks import at_least, chances
@@ -49,26 +50,43 @@ class ImageAugment:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
         check_images(images)
-        return self._cut(self._crop_flip(images[None], generator), generator)[0]
+        corner, mirrored, hole = self._drawn(images, generator)
+        if images.device.type == "cpu":
+            return cropped(images, corner, mirrored, hole, self.cutout)
+        return self._gathered(images, corner, mirrored, hole)
 
     # One generator for all parts, drawn from in this order: published runs must repeat.
-    def _crop_flip(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        batch, (height, width) = images.shape[1], images.shape[-2:]
-        corner = whole(0, 2 * self.pad, (2, batch, 1), generator) - self.pad
-        rows, columns = corner[0] + torch.arange(height), corner[1] + torch.arange(width)
-        if self.flip:
-            mirrored = whole(0, 1, (batch, 1), generator).bool()
-            columns = torch.where(mirrored, columns.flip(1), columns)
-        return window(images, rows, columns)
-
-    def _cut(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _drawn(
+        self, images: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Top left corner [2, B], who is mirrored [B], first row and column of the hole [2, B]."""
+        batch, sides = len(images), images.shape[-2:]
+        corner = whole(0, 2 * self.pad, (2, batch, 1), generator)[..., 0] - self.pad
+        mirrored = whole(0, 1, (batch, 1), generator)[:, 0].bool() if self.flip else None
         if not self.cutout:
-            return images
-        inside = []
-        for side in images.shape[-2:]:
-            middle = whole(0, side - 1, (images.shape[1], 1), generator)
-            inside.append(around(middle, side, self.cutout))
-        return blank(images, *inside)
+            return corner, mirrored, None
+        middles = [whole(0, side - 1, (batch, 1), generator)[:, 0] for side in sides]
+        return corner, mirrored, torch.stack(middles) - self.cutout // 2
+
+    def _gathered(
+        self, images: Tensor, corner: Tensor, mirrored: Tensor | None, hole: Tensor | None
+    ) -> Tensor:
+        """The same on any device."""
+        rows, columns = (
+            first[:, None] + torch.arange(side)
+            for first, side in zip(corner, images.shape[-2:], strict=True)
+        )
+        if mirrored is not None:
+            columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+        seen = window(images[None], rows, columns)
+        if hole is not None:
+            middles = hole + self.cutout // 2
+            inside = [
+                around(middle[:, None], side, self.cutout)
+                for middle, side in zip(middles, images.shape[-2:], strict=True)
+            ]
+            seen = blank(seen, *inside)
+        return seen[0]
 
 
 @dataclass(frozen=True)
