@@ -1,5 +1,7 @@
 """The readers of this package, and plain ones in NumPy to hold them against. Run by formats.py.
 
+python formats_plain.py ARM, which is "localspike" or "plain".
+
 A plain reader does what its format needs to give the same events, and nothing else: whole columns,
 np.frombuffer and bit operations, no checks, no blocks.
 """
@@ -7,6 +9,7 @@ np.frombuffer and bit operations, no checks, no blocks.
 from __future__ import annotations
 
 import struct
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -159,8 +162,10 @@ PLAIN: dict[str, Reader] = {
     "dat": dat,
     "evt2": evt2,
     "evt3": evt3,
+    "evt3-rows": evt3,
     "nmnist": nmnist,
     "npz": npz,
+    "npz-stored": npz,
     "shd": shd,
 }
 
@@ -171,8 +176,7 @@ def ours(name: str, path: str) -> Events:
     return formats.READERS[name.partition("-")[0]](path, **more).events
 
 
-READERS = {f"plain {name}": read for name, read in PLAIN.items()}
-READERS |= {f"localspike {name}": partial(ours, name) for name in PLAIN}
+OURS: dict[str, Reader] = {name: partial(ours, name) for name in PLAIN}
 
 if __name__ == "__main__":
-    serve(READERS)
+    serve(OURS if sys.argv[1] == "localspike" else PLAIN)

@@ -1,6 +1,7 @@
 """The loop of a process that reads event files on request and times itself inside.
 
-A request is a line of JSON [name, path]; the answer {"seconds", "processor", "events", "sums"}: the
+A line of JSON with the names of its readers says that it is ready. A request is [name, path]; the
+answer {"seconds", "processor", "events", "sums"}: the
 time by the clock on the wall and of this process, how many events there were, and the sums of t, x,
 y and p, so that readers that disagree are noticed. Needs nothing but NumPy.
 """
@@ -32,6 +33,7 @@ def answer(read: Reader, path: str) -> dict[str, Any]:
 
 def serve(readers: dict[str, Reader]) -> None:
     """Answer requests until the input ends; an exception is an answer too."""
+    print(json.dumps(list(readers)), flush=True)
     for line in sys.stdin:
         name, path = json.loads(line)
         try:

@@ -65,9 +65,10 @@ def refused(said: Said, message: str) -> None:
 
 def test_list_shows_every_data_set_in_columns(command: Command, tmp_path: Path) -> None:
     (tmp_path / "mnist").mkdir()
-    (tmp_path / "mnist" / "train-images-idx3-ubyte.gz").touch()
+    for file in info("mnist").card.files:
+        (tmp_path / file.path).write_bytes(b"x")
     (tmp_path / "nmnist").mkdir()
-    (tmp_path / "nmnist" / "nmnist_1ms.npz").touch()
+    (tmp_path / "nmnist" / "nmnist_1ms.npz").write_bytes(b"x")
     said = command("data", "list", "--data-root", tmp_path)
     lines = said.out.splitlines()
     assert said.code == 0 and said.err == ""
@@ -80,6 +81,8 @@ def test_list_shows_every_data_set_in_columns(command: Command, tmp_path: Path) 
     assert here["nmnist"] == "part" and here["shd"] == "no"
     assert f"data root: {tmp_path}" in said.out
     assert "data root: not set: set LOCALSPIKE_DATA or" in command("data", "list").out
+    absent = command("data", "list", "--data-root", tmp_path / "absent")
+    refused(absent, r"no such folder: .*absent: got data_root \(--data-root\) = ")
 
 
 def test_list_as_json_has_the_whole_card(command: Command) -> None:
@@ -101,6 +104,15 @@ def test_get_fetches_and_says_what_it_did(command: Command, offered: Site, tmp_p
     found = json.loads(said.out)
     assert {file["state"] for file in found["files"]} == {"there"}
     assert "Licence: CC BY-SA 3.0" in said.err
+    said = command("data", "get", "mnist", "--data-root", tmp_path / "new")
+    assert len(re.findall(r"there +not checked\n", said.out)) == 4
+
+
+def test_get_of_what_is_in_the_package_needs_no_root(command: Command) -> None:
+    said = command("data", "get", "keywords", "--json")
+    assert said.code == 0 and json.loads(said.out)["root"] is None
+    said = command("data", "get", "keywords")
+    assert re.search(r"in the package +there +not checked\n", said.out)
 
 
 def test_get_uses_the_data_root_of_the_environment(
@@ -119,6 +131,7 @@ def test_get_is_refused_where_it_cannot_be_done(
     refused(command("data", "get", "dvs_gesture", "--out", tmp_path), r"Put DvsGesture\.tar\.gz in")
     refused(command("data", "get", "mnist", "--patience", "0"), r"impossible patience: got 0\.0")
     refused(command("data", "get", "mnist", "--patience", "nan"), r"impossible patience: got nan")
+    refused(command("data", "get", "mnist", "--patience", "inf"), r"impossible patience: got inf")
     offered.files.clear()
     said = command("data", "get", "mnist", "--out", tmp_path, "--json")
     refused(said, r"train-images-idx3-ubyte\.gz cannot be fetched: got .* it says 404 Not Found")
@@ -180,6 +193,11 @@ def test_show_is_refused_where_there_is_nothing(
     out = os.path.join("file", "x.png")
     refused(command("data", "show", "keywords", "--out", out), r"cannot write file/x\.png: got")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    (tmp_path / "folder.png").mkdir()
+    for name in (".", "..", "folder.png", "p.txt", "p.jpg", "p"):
+        said = command("data", "show", "keywords", "--out", name)
+        refused(said, r"cannot draw there: got .*; expected a file that ends in \.png\.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
 @pytest.mark.parametrize(

@@ -241,4 +241,4 @@ def test_copies_and_gathering_make_the_same_images(pad: int, cutout: int, flip: 
     drawn = augment._drawn(images, torch.Generator().manual_seed(2))
     copied = augment(images, torch.Generator().manual_seed(2))
     assert torch.equal(copied, augment._gathered(images, *drawn))
-    assert pad == cutout == 0 and not flip or not torch.equal(copied, images)
+    assert (pad == cutout == 0 and not flip) or not torch.equal(copied, images)

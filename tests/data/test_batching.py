@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +17,8 @@ from localspike.data import (
     order,
     stream,
 )
-from localspike.errors import DataError
+from localspike.data.transforms.events import TimeCrop
+from localspike.errors import ConfigError, DataError
 
 
 def test_order_is_a_permutation_that_changes_with_seed_and_epoch() -> None:
@@ -135,3 +137,14 @@ def test_lengths_that_do_not_fit() -> None:
     source = StaticImages(torch.zeros(3, 3, 2, 2, dtype=torch.uint8), 2)
     with pytest.raises(DataError, match="number of lengths and of samples differ: got 2 lengths"):
         Dataset("toy", "train", source, torch.tensor([0, 1, 1]), ("a", "b"), torch.tensor([1, 2]))
+
+
+def test_arguments_of_other_kinds_are_refused_and_whole_numbers_of_numpy_are_not() -> None:
+    data = keywords("val")
+    for wrong in ({"batch_size": 4.0}, {"batch_size": 4, "start": 0.5}):
+        with pytest.raises(DataError, match=r"is not a whole number: got (4\.0|0\.5)"):
+            batches(data, **wrong)
+    assert len(next(batches(data, np.int64(4))).labels) == 4
+    for augment in (TimeCrop(1000), lambda samples: samples, 3):
+        with pytest.raises(ConfigError, match=r"augment: got .*expected augment\(samples, gen"):
+            batches(data, 4, augment=augment)

@@ -222,3 +222,12 @@ def test_steps_before_the_first_are_left_out_not_wrapped() -> None:
         np.array([-1, 0]), np.array([1, 1]), np.array([0, 2]), steps=2, cells=3, sample_shape=(3,)
     )
     assert placed.place.tolist() == [1]
+
+
+def test_sizes_may_be_whole_numbers_of_numpy() -> None:
+    events = Recording(make_events(np.array([7]), *np.zeros((2, 1), int)), Sensor(1, 30, 3000))
+    small = bin_recording(events, ByTime(np.int64(5), np.int16(400), np.int32(0))).frames
+    assert (small.steps, small.gather(torch.tensor([0]))[1].sum()) == (400, 1)
+    for wrong in (2.0, np.float64(2), np.True_, "2"):
+        with pytest.raises(ConfigError, match=r"step_us: got .* expected a whole number"):
+            ByTime(wrong)

@@ -82,6 +82,19 @@ def test_each_recording_has_its_own_length(write) -> None:
     assert set(braille("train", root, steps=10).lengths.tolist()) == {3, 10}
 
 
+@pytest.mark.parametrize("seconds", [0.02, 0.175, 0.225])
+def test_times_are_rounded_to_the_microsecond_that_was_meant(write, seconds: float) -> None:
+    """As float32, 0.175 s lies below 175 ms, the beginning of a bin of 5 ms."""
+    root = write(t_s=np.full(1620, seconds, np.float32))
+    filled = braille("val", root, bin_ms=5).batch([0]).frames.sum((1, 2)).nonzero().flatten()
+    assert filled.tolist() == [round(1000 * seconds) // 5]
+
+
+def test_the_nominal_end_belongs_to_the_last_bin(write) -> None:
+    root = write(t_s=np.full(1620, 1.3, np.float32))
+    assert braille("val", root).batch([0]).frames.sum((1, 2)).nonzero().tolist() == [[64]]
+
+
 def test_no_recording_is_in_two_splits_and_every_class_has_its_share() -> None:
     labels = torch.from_numpy(arrays()["labels"].astype(np.int64))
     splits = {split: members(labels, split) for split in ("train", "val", "test")}
@@ -130,7 +143,7 @@ def test_missing_file_root_and_bad_arguments(write, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no data files under .*braille_th10\.npz"):
         braille("train", tmp_path)
     root = write()
-    with pytest.raises(DataError, match="braille bin_ms: impossible number of steps: got 0"):
+    with pytest.raises(DataError, match="braille: impossible bin_ms: got 0"):
         braille("train", root, bin_ms=0)
     with pytest.raises(DataError, match="braille has no such split: got 'dev'"):
         braille("dev", root)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from localspike.data import Sensor, make_events
-from localspike.data.cifar10dvs import CLASSES, SPLITS, cifar10dvs, members, numbers, sample_shape
+from localspike.data.cifar10dvs import CLASSES, SPLITS, cifar10dvs, members, numbers
 from localspike.data.formats import Recording, write_aedat2
 from localspike.errors import DataError
 
@@ -145,6 +145,6 @@ def test_a_split_of_which_nothing_is_there(tmp_path: Path) -> None:
         cifar10dvs("train", tmp_path)
 
 
-@pytest.mark.parametrize("options", [{}, {"size": 7}, {"size": None}])
-def test_the_shape_told_is_that_of_the_samples(made: Path, options: dict) -> None:
-    assert cifar10dvs("test", made, 1, **options).sample_shape == sample_shape(**options)
+@pytest.mark.parametrize(("options", "side"), [({}, 48), ({"size": 7}, 7), ({"size": None}, 128)])
+def test_the_shape_is_that_of_the_size(made: Path, options: dict, side: int) -> None:
+    assert cifar10dvs("test", made, 1, **options).sample_shape == (2, side, side)

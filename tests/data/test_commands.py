@@ -323,7 +323,7 @@ def test_the_official_form_comes_first(archive: Path, tmp_path: Path) -> None:
     [
         ({"words": "11"}, "no such set of words: got '11'; expected 10 or 12 or 35"),
         ({"words": ["10"]}, "no such set of words"),
-        ({"bin_ms": 0}, "speech_commands bin_ms: impossible number of steps: got 0"),
+        ({"bin_ms": 0}, "speech_commands: impossible bin_ms: got 0"),
         ({"bin_ms": 1001}, "got 1001; expected 1 … 1000"),
         ({"steps": 0}, "speech_commands: impossible number of steps: got 0"),
         ({"limit": 0}, "impossible limit"),

@@ -93,3 +93,30 @@ def test_senseless_events_are_refused(events, offsets, text: str) -> None:
 
 def test_a_new_recording_may_start_before_the_last_one_ended() -> None:
     check_events(changed("x", 0, 0), np.array([0, 2, 4]), SENSOR, "some file")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"x": [-1, 0]}, "'x' does not fit its field: got -1; expected 0 … 65535"),
+        ({"y": [70_000, 0]}, "'y' does not fit its field: got 70000"),
+        ({"p": [300, 0]}, "'p' does not fit its field: got 300; expected 0 … 255"),
+        (
+            {"t": np.array([2**63, 0], np.uint64)},
+            "'t' does not fit its field: got 9223372036854775808",
+        ),
+        ({"t": [0.5, 0.7]}, "'t' is not of whole numbers: got dtype float64"),
+        ({"x": [True, False]}, "'x' is not of whole numbers: got dtype bool"),
+        ({"x": [1, 2, 3]}, r"different lengths: got t \[2\], x \[3\], p \[2\], y \[2\]"),
+    ],
+)
+def test_columns_that_an_event_cannot_hold_are_refused(changes, text: str) -> None:
+    columns = {name: np.array(changes.get(name, [0, 1])) for name in "txpy"}
+    with pytest.raises(DataError, match=f"^events: .*{text}"):
+        make_events(**columns)
+
+
+def test_the_largest_values_and_bool_polarities_are_kept() -> None:
+    most = np.array([65_535, 0])
+    events = make_events(most + 2**40, most, np.array([True, False]), most)
+    assert events.tolist() == [(2**40 + 65_535, 65_535, 65_535, 1), (2**40, 0, 0, 0)]

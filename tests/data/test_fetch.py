@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers_server import Site, serving
+from helpers_server import Handler, Site, serving
 from localspike.data import File
 from localspike.data.claim import claimed
 from localspike.data.fetch import Progress, fetch, verify
@@ -283,3 +283,26 @@ def test_progress_goes_to_standard_error_only_where_it_is_wanted(
 ) -> None:
     fetch(wanted(site), tmp_path, shown=Progress(bar=False))
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("part", [b"", b"half of it"])
+def test_a_server_that_refuses_every_part_is_given_up(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
+    monkeypatch.setattr(
+        Handler, "give", lambda self, *_: self.answer(416, b"", {"Content-Range": "bytes */0"})
+    )
+    (tmp_path / "toy").mkdir()
+    if part:
+        (tmp_path / "toy" / "toy.bin.part").write_bytes(part)
+        (tmp_path / "toy" / "toy.bin.part.json").write_text(json.dumps({"version": "x"}))
+    with pytest.raises(DataError, match=r"toy\.bin: it says 416 though no part was asked for"):
+        fetch(wanted(site), tmp_path)
+    assert [span for _, span in site.asked] == (["bytes=10-"] if part else []) + [None]
+
+
+@pytest.mark.parametrize("patience", [0.0, float("inf"), float("nan"), 86_401.0])
+def test_a_patience_that_cannot_be_is_refused(site: Site, tmp_path: Path, patience: float) -> None:
+    with pytest.raises(DataError, match=r"impossible patience: got .*; expected 0 < seconds <= 86"):
+        fetch(wanted(site), tmp_path, patience=patience)
+    assert site.asked == [] and list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import torch
 
 from localspike.data import Sensor, make_events
 from localspike.data.formats import Recording, write_aedat3
-from localspike.data.gestures import CLASSES, dvs_gesture, sample_shape, segments
+from localspike.data.gestures import CLASSES, dvs_gesture, segments
 from localspike.errors import DataError
 
 HEADER = "class,startTime_usec,endTime_usec\n"
@@ -214,6 +214,6 @@ def test_a_split_without_trials_and_a_missing_archive(root: Path, tmp_path: Path
         dvs_gesture("val", tmp_path)
 
 
-@pytest.mark.parametrize("options", [{}, {"size": 7}, {"size": None}])
-def test_the_shape_told_is_that_of_the_samples(made: Path, options: dict) -> None:
-    assert dvs_gesture("test", made, 1, **options).sample_shape == sample_shape(**options)
+@pytest.mark.parametrize(("options", "side"), [({}, 32), ({"size": 7}, 7), ({"size": None}, 128)])
+def test_the_shape_is_that_of_the_size(made: Path, options: dict, side: int) -> None:
+    assert dvs_gesture("test", made, 1, **options).sample_shape == (2, side, side)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from helpers_server import Site, serving
-from localspike.data import CARDS, File, Got, cifar100, get, info, registry
+from localspike.data import CARDS, File, Got, cifar100, get, info, registry, survey
+from localspike.data.claim import claimed
 from localspike.errors import DataError
 
 
@@ -140,6 +141,7 @@ def test_only_what_is_missing_is_fetched(
     }
     offer(monkeypatch, site, "cifar10dvs", contents)
     (tmp_path / "cifar10dvs" / "bird").mkdir(parents=True)
+    (tmp_path / "cifar10dvs" / "bird" / "cifar10_bird_0.aedat").write_bytes(b"x")
     states = [(one.path, one.state) for one in get("cifar10dvs", tmp_path, bar=False)]
     assert states == [("cifar10dvs/bird", "there"), ("cifar10dvs/cat", "unpacked")]
     assert [path for path, _ in site.asked] == ["cat.zip"]
@@ -147,7 +149,7 @@ def test_only_what_is_missing_is_fetched(
 
 def test_another_whole_form_is_enough(tmp_path: Path) -> None:
     (tmp_path / "cifar10").mkdir()
-    (tmp_path / "cifar10" / "labels.npz").touch()
+    (tmp_path / "cifar10" / "labels.npz").write_bytes(b"PK")
     assert get("cifar10", tmp_path) == [Got("cifar10/labels.npz", "there")]
 
 
@@ -155,7 +157,7 @@ def test_a_form_that_holds_a_part_is_not_enough(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "nmnist").mkdir()
-    (tmp_path / "nmnist" / "nmnist_1ms.npz").touch()
+    (tmp_path / "nmnist" / "nmnist_1ms.npz").write_bytes(b"PK")
     offer(monkeypatch, site, "nmnist", {"Train.zip": a_zip({"Train/0/1.bin": b"12345"})})
     assert get("nmnist", tmp_path, bar=False)[0].state == "unpacked"
 
@@ -228,3 +230,87 @@ def test_a_file_without_checksum_says_so(
     changed = replace(entry, card=replace(entry.card, files=(file,)))
     monkeypatch.setitem(registry._TABLE, "braille", changed)
     assert get("braille", tmp_path, bar=False) == [Got("braille/braille_th10.npz", "fetched", "")]
+
+
+def here(root: Path) -> dict[str, str]:
+    return {entry["name"]: entry["here"] for entry in survey(root)["data"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "lacking"),
+    [
+        ("mnist", [f"mnist/{file.name}" for file in CARDS["mnist"].files], 3),
+        ("mnist", [f"MNIST/raw/{file.name[:-3]}" for file in CARDS["mnist"].files], 1),
+        ("shd", ["shd_train.h5", "shd_test.h5"], 1),
+        ("nmnist", ["Train/1.bin", "Test/1.bin"], 1),
+        ("cifar10dvs", [f"CIFAR10DVS/{file.name[:-4]}/x" for file in CARDS["cifar10dvs"].files], 9),
+        ("cifar100", ["cifar-100-python/train"], 0),
+        ("dvs_gesture", ["DvsGesture/trials_to_test.txt"], 0),
+    ],
+)
+def test_a_form_counts_only_when_it_is_whole(
+    tmp_path: Path, name: str, files: list[str], lacking: int
+) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"x")
+    assert here(tmp_path)[name] == "yes"
+    last = tmp_path / files[lacking]
+    last.unlink()
+    assert here(tmp_path)[name] == "no"
+    if name in ("mnist", "shd"):
+        last.touch()
+        assert here(tmp_path)[name] == "no"
+        last.unlink()
+        (last / "inside").mkdir(parents=True)
+        assert here(tmp_path)[name] == "no"
+    else:
+        last.parent.rmdir()
+        last.parent.write_bytes(b"a file in a folder's place")
+        assert here(tmp_path)[name] == "no"
+
+
+def test_an_archive_yet_to_be_unpacked_is_no_form(tmp_path: Path) -> None:
+    (tmp_path / "dvs_gesture" / "DvsGesture").mkdir(parents=True)
+    (tmp_path / "dvs_gesture" / "DvsGesture.tar.gz.part").write_bytes(b"half")
+    assert here(tmp_path)["dvs_gesture"] == "no"
+    (tmp_path / "dvs_gesture" / "user01_led.aedat").write_bytes(b"x")
+    assert here(tmp_path)["dvs_gesture"] == "yes"
+
+
+def test_an_empty_folder_is_filled(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(monkeypatch, site, "cifar100", {"cifar-100-binary.tar.gz": tar(BINARY)})
+    (tmp_path / "cifar100" / "cifar-100-binary").mkdir(parents=True)
+    (tmp_path / "cifar-100-python").touch()
+    assert get("cifar100", tmp_path, bar=False)[0].state == "unpacked"
+    assert cifar100("test", tmp_path).labels.tolist() == [9]
+
+
+def test_an_empty_file_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "braille").mkdir()
+    (tmp_path / "braille" / "braille_th10.npz").touch()
+    with pytest.raises(DataError, match=r"braille cannot be fetched from here: .* Put braille_th"):
+        get("braille", tmp_path)
+
+
+def test_nobody_unpacks_what_another_process_is_at(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(monkeypatch, site, "cifar100", {"cifar-100-binary.tar.gz": tar(BINARY)})
+    path = tmp_path / "cifar100" / "cifar-100-binary.tar.gz"
+    path.parent.mkdir()
+    path.write_bytes(tar(BINARY))
+    with (
+        claimed(path.with_name(f"{path.name}.part.lock")),
+        pytest.raises(DataError, match=r"another process is fetching cifar-100-binary\.tar\.gz"),
+    ):
+        get("cifar100", tmp_path, bar=False)
+    assert listing(tmp_path) == ["cifar100/cifar-100-binary.tar.gz"]
+
+
+def test_a_folder_in_an_archives_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cifar100" / "cifar-100-binary.tar.gz" / "x").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"binary\.tar\.gz: cannot be read: got Is a directory"):
+        get("cifar100", tmp_path, bar=False)

@@ -25,7 +25,7 @@ def recordings(count: int = N, **meta: list[int]) -> Recording:
     """Recording r: channels r and 699 at 1 ms, channel 699 again, channel 0 at 1.2 s."""
     channels = np.array([[r, 699, 699, 0] for r in range(count)]).ravel()
     times = np.tile(np.array([1000, 1000, 13_999, 1_200_000]), count)
-    events = make_events(times, channels, np.zeros(4 * count))
+    events = make_events(times, channels, np.zeros(4 * count, int))
     return Recording(events, CHANNELS, meta, 4 * np.arange(count + 1))
 
 

@@ -141,3 +141,14 @@ def test_real_digits(real_root: Path) -> None:
     assert small.inputs.ratio == 8  # type: ignore[attr-defined]
     sparse = sparse_frames(data.inputs, data.index)  # type: ignore[arg-type]
     assert torch.equal(sparse.to_dense(), data.batch(index).frames)
+
+
+def test_sparse_frames_of_a_data_set_count_its_own_samples() -> None:
+    data = keywords("val").subset([5, 3, 8, 1])
+    for index in ([0, 2], [-1, -4], torch.tensor([3, -2])):
+        expected = data.batch(index).frames
+        assert torch.equal(sparse_frames(data, index).to_dense(), expected)
+    whole = data.inputs.gather(torch.tensor([-1, 0]))
+    assert torch.equal(sparse_frames(data.inputs, [-1, 0]).to_dense(), whole)
+    with pytest.raises(IndexError):
+        sparse_frames(data, [-5])

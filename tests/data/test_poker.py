@@ -63,6 +63,7 @@ def test_val_is_part_of_train_and_limit_is_nested(write) -> None:
 
     assert sorted(columns("train") + columns("val")) == sorted(r % 35 for r in range(48))
     assert len(columns("val")) == 4
+    assert sorted(pokerdvs("val", write()).labels.tolist()) == [0, 1, 2, 3]
     assert columns("train", 3) == columns("train", 7)[:3]
 
 
@@ -101,6 +102,7 @@ def test_the_real_file(real_root: Path) -> None:
     splits = {split: pokerdvs(split, real_root, counts=True) for split in sizes}
     assert {split: len(data) for split, data in splits.items()} == sizes
     assert splits["test"].labels.bincount(minlength=4).tolist() == [5, 5, 5, 5]
+    assert splits["val"].labels.bincount(minlength=4).tolist() == [1, 1, 1, 1]
     frames = splits["test"].batch(range(20)).frames
     with np.load(path) as raw:
         events = np.diff(raw["test_offsets"])

@@ -19,6 +19,11 @@ pytest.importorskip("matplotlib")
 BLUE, RED = (0, 114 / 255, 178 / 255), (213 / 255, 94 / 255, 0)
 
 
+def test_a_picture_is_png_whatever_its_name(tmp_path: Path) -> None:
+    plot.save(plot.image_figure(np.zeros((1, 2, 2), np.uint8), "x"), tmp_path / "x.jpg")
+    assert (tmp_path / "x.jpg").read_bytes().startswith(b"\x89PNG")
+
+
 def test_colours_are_worked_out_by_hand() -> None:
     frame = np.zeros((2, 1, 4))
     frame[0, 0, 1] = 2  # OFF, full

@@ -10,10 +10,10 @@ import tyro
 
 from ..data.check import Report, check
 from ..data.files import resolve_root
-from ..data.get import get
-from ..data.reach import PATIENCE
+from ..data.get import Got, get
+from ..data.reach import PATIENCE, check_patience
+from ..data.registry import info
 from ..data.survey import survey
-from ..errors import DataError
 from ..recipes.picture import draw_sample
 from .arguments import DataRoot, Json
 from .output import FAILED, print_json, say, speaker, table
@@ -81,23 +81,29 @@ class GetData:
     json: Json = False
 
     def __call__(self) -> int:
-        if not self.patience > 0:
-            raise DataError("impossible patience", got=self.patience, expected="seconds > 0")
-        root = self.out or resolve_root(self.data_root)
+        check_patience(self.patience)
+        root = self.out
+        if root is None and info(self.name).files:
+            root = resolve_root(self.data_root)
         done = get(
             self.name,
-            root,
+            root or Path(),
             patience=self.patience,
             keep=self.keep,
             bar=not self.json,
             say=speaker(self.json),
         )
         if self.json:
-            print_json({"name": self.name, "root": str(root), "files": [asdict(f) for f in done]})
+            place = None if root is None else str(root)
+            print_json({"name": self.name, "root": place, "files": [asdict(f) for f in done]})
             return 0
-        rows = [(one.path, one.state, one.checksum or "none published") for one in done]
+        rows = [(one.path, one.state, _checked(one)) for one in done]
         say(table([("file", "state", "checksum"), *rows]))
         return 0
+
+
+def _checked(one: Got) -> str:
+    return "not checked" if one.state == "there" else one.checksum or "none published"
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ class ShowData:
     split: Literal["train", "val", "test"] = "train"
     """Which split."""
     out: Path | None = None
-    """The picture; NAME-SPLIT-INDEX.png where none is given."""
+    """The picture, a .png file; NAME-SPLIT-INDEX.png where none is given."""
     data_root: DataRoot = None
     json: Json = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,21 @@ Partial = Literal["keep", "drop"]
 MAX_TIME = int(np.iinfo(np.int64).max)
 
 
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number, Python's or NumPy's; True and False are none.
+
+    >>> is_whole(3), is_whole(np.int64(3)), is_whole(3.0), is_whole(True)
+    (True, True, False, False)
+    """
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def check_positive(**sizes: int | None) -> None:
     """Raise ConfigError unless all are whole numbers of 1 or more, or None."""
     for name, size in sizes.items():
         if size is None:
             continue
-        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= MAX_TIME:
+        if not is_whole(size) or not 1 <= size <= MAX_TIME:
             raise ConfigError(name, got=repr(size), expected="a whole number of 1 or more")
 
 
@@ -31,7 +40,7 @@ def check_origin(origin: Origin) -> None:
     """Raise ConfigError unless ``origin`` is "first" or a time of 0 µs or more."""
     if origin == "first":
         return
-    if isinstance(origin, bool) or not isinstance(origin, int) or not 0 <= origin <= MAX_TIME:
+    if not is_whole(origin) or not 0 <= origin <= MAX_TIME:
         raise ConfigError("origin", got=repr(origin), expected="'first' or a time in µs")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
+from .arguments import is_whole
 from .bucket import bucketed
 from .dataset import Batch, Dataset
 
@@ -65,7 +67,8 @@ def batches(
     ``bucket`` puts samples of similar length in a batch, sorting so many batches at a time (see
     `bucketed`), and cuts its frames to the longest of them.
     Raises DataError for an impossible batch size or start, when drop_last leaves no batch, and for
-    a bucket where the data set has no lengths.
+    a bucket where the data set has no lengths; ConfigError for an ``augment`` that takes other
+    arguments.
 
     >>> from .speech import keywords
     >>> frames, labels, lengths = next(batches(keywords("val"), 16, shuffle=True, seed=1))
@@ -73,6 +76,8 @@ def batches(
     ((50, 16, 80), (16,), None)
     """
     total = _checked_count(len(dataset), batch_size, start, drop_last)
+    _check_augment(augment)
+    batch_size, start = int(batch_size), int(start)
     if generator is not None:
         seed = int(torch.randint(2**62, (), generator=generator))
     sequence = order(len(dataset), seed, epoch) if shuffle else torch.arange(len(dataset))
@@ -110,6 +115,12 @@ def _cut(batch: Batch) -> Batch:
 
 
 def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:
+    for what, number in (("batch size", batch_size), ("first batch", start)):
+        if not is_whole(number):
+            raise DataError(
+                f"{what} is not a whole number", got=repr(number), expected="an int",
+                fix="Divide with //, or convert it with int()",
+            )  # fmt: skip
     if batch_size < 1:
         raise DataError("batch size is too small", got=batch_size, expected="1 or more")
     total = batch_count(n, batch_size, drop_last)
@@ -123,3 +134,24 @@ def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:
     if not 0 <= start <= total:
         raise DataError("first batch is outside the epoch", got=start, expected=f"0 … {total}")
     return total
+
+
+def _check_augment(augment: object) -> None:
+    """Transforms of single recordings take (events, sensor, generator): too late for them here."""
+    if augment is not None and not _takes_two(augment):
+        raise ConfigError(
+            "augment", got=repr(augment)[:80], expected="augment(samples, generator)",
+            fix="Use a transform of frames or images; those of events come before binning",
+        )  # fmt: skip
+
+
+def _takes_two(augment: object) -> bool:
+    if not callable(augment):
+        return False
+    try:
+        inspect.signature(augment).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # some callables of C tell nothing of their arguments
+        return True
+    return True

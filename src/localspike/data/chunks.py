@@ -23,7 +23,7 @@ from ..errors import ConfigError, DataError, os_advice, os_reason
 from .arguments import check_positive, check_rising
 from .events import EVENT, make_events
 from .files import DAMAGE, NPY, first_line, unreadable
-from .formats import dat, nmnist, npz
+from .formats import dat, nmnist, npz, raw
 from .formats.extent import PLACED
 from .formats.source import DAMAGED, MAX_HEADER, bad, text_header
 
@@ -122,9 +122,13 @@ def _head(path: Path) -> bytes:
 
 
 def _form(head: bytes, path: Path) -> str:
-    for magic, form in ((NPY, "npy"), (npz.MAGIC, "npz"), (b"%", "dat")):
+    for magic, form in ((NPY, "npy"), (npz.MAGIC, "npz")):
         if head.startswith(magic):
             return form
+    if head.startswith(b"%"):
+        lines, start = text_header(head, b"%", "% end", str(path))
+        if not raw.encoding(lines) and dat.is_dat(head, start):
+            return "dat"
     raise DataError(
         f"{path}: not in a format that can be read in pieces",
         got=f"a file that begins with {head[:8]!r}" if head else "an empty file",
@@ -174,14 +178,14 @@ def _dat(path: Path, head: bytes, events: int) -> Chunks:
             expected="'% Version 2' and CD events", fix="Convert it with its maker's tools",
         )  # fmt: skip
     decode = dat.Decoder()
-    for raw in _records(path, start + 2, dat.WORD, events):
-        yield _events(*decode(raw))
+    for words in _records(path, start + 2, dat.WORD, events):
+        yield _events(*decode(words))
 
 
 def _nmnist(path: Path, head: bytes, events: int) -> Chunks:
     decode = nmnist.Decoder()
-    for raw in _records(path, 0, nmnist.WORD, events):
-        yield _events(*decode(raw))
+    for words in _records(path, 0, nmnist.WORD, events):
+        yield _events(*decode(words))
 
 
 def _events(t: NDArray[Any], xy: NDArray[np.uint32], p: NDArray[Any]) -> NDArray[np.void]:

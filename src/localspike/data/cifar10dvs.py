@@ -23,7 +23,7 @@ from .event_files import class_folders
 from .events import Sensor
 from .files import check_split, choose, find, fixed_permutation, resolve_root
 from .formats.aedat2 import read_aedat2
-from .placing import frame_shape, gather_dataset, make_grid, shrunk
+from .placing import gather_dataset, make_grid, shrunk
 
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -77,15 +77,6 @@ def cifar10dvs(
         "cifar10dvs", split, _recordings([path for path, _ in picked]),
         [label for _, label in picked], CLASSES, grid, variable=variable,
     )  # fmt: skip
-
-
-def sample_shape(size: int | None = 48) -> tuple[int, int, int]:
-    """[2, size, size], what a step of a sample is with that option.
-
-    >>> sample_shape(), sample_shape(None)
-    ((2, 48, 48), (2, 128, 128))
-    """
-    return frame_shape(shrunk(SENSOR, size, "cifar10dvs"))
 
 
 def _recordings(paths: list[Path]) -> Iterator[tuple[str, NDArray[np.void]]]:

@@ -44,16 +44,54 @@ def make_events(
     p: NDArray[np.generic],
     y: NDArray[np.generic] | None = None,
 ) -> NDArray[np.void]:
-    """Pack columns of equal length into one array of dtype ``EVENT``.
+    """Pack columns of equal length into one array of dtype ``EVENT``; without ``y``, y = 0.
+
+    Columns are whole numbers, ``p`` may be bool. Raises DataError for others, for values that the
+    field of ``EVENT`` cannot hold, and for columns of different lengths.
 
     >>> make_events(np.array([5]), np.array([1]), np.array([0]))["t"]
     array([5])
     """
-    events = np.zeros(len(t), dtype=EVENT)
-    events["t"], events["x"], events["p"] = t, x, p
-    if y is not None:
-        events["y"] = y
+    given = {"t": t, "x": x, "p": p} if y is None else {"t": t, "x": x, "p": p, "y": y}
+    columns = {name: np.asarray(column) for name, column in given.items()}
+    _check_lengths(columns)
+    events = np.zeros(len(columns["t"]), dtype=EVENT)
+    for name, column in columns.items():
+        _check_column(name, column)
+        events[name] = column
     return events
+
+
+def _check_lengths(columns: dict[str, NDArray[np.generic]]) -> None:
+    shapes = {column.shape for column in columns.values()}
+    if len(shapes) > 1 or columns["t"].ndim != 1:
+        raise DataError(
+            "events: columns of different lengths",
+            got=", ".join(f"{name} {list(column.shape)}" for name, column in columns.items()),
+            expected="one dimension each, and a value per event in all",
+            fix="Give make_events arrays of the same length",
+        )
+
+
+def _check_column(name: str, column: NDArray[np.generic]) -> None:
+    if column.size == 0 or (np.can_cast(column.dtype, EVENT[name]) and column.dtype.kind != "b"):
+        return
+    if column.dtype.kind not in ("iub" if name == "p" else "iu"):
+        raise DataError(
+            f"events: column {name!r} is not of whole numbers",
+            got=f"dtype {column.dtype}",
+            expected="integers",
+            fix="Round it as is right for it, t in µs, and convert it with .astype(np.int64)",
+        )
+    bounds = np.iinfo(EVENT[name])
+    low, high = int(column.min()), int(column.max())
+    if low < bounds.min or high > bounds.max:
+        raise DataError(
+            f"events: column {name!r} does not fit its field",
+            got=low if low < bounds.min else high,
+            expected=f"{bounds.min} … {bounds.max}",
+            fix="Check the units of the column and the order of the arguments (t, x, p, y)",
+        )
 
 
 def check_events(
@@ -220,6 +258,7 @@ def place_events(
             got=f"{list(sample_shape)}, {prod(sample_shape)} places",
             expected=f"{cells} places",
         )
+    steps = int(steps)  # a NumPy int of few bits would wrap around below
     keep = (step >= 0) & (step < steps)
     kept = np.concatenate([[0], np.cumsum(keep)])[offsets]
     # Half the memory wherever it is enough; large sensors over many steps need more.

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from ..errors import DataError, os_advice, os_reason
 from .cards import File
 from .claim import claimed
+from .files import unreadable
 from .reach import PATIENCE, Unreachable, reach
 
 CHUNK = 1 << 18
@@ -59,17 +60,26 @@ def fetch(
     >>> fetch(File("a.txt", md5="900150983cd24fb0d6963f7d28e17f72"), folder).name
     'a.txt'
     """
-    goal, shown = root / file.path, shown or Progress(bar=False)
+    goal = root / file.path
+    if goal.exists():
+        verify(goal, file)
+        return goal
+    with owning(goal):
+        return fetch_claimed(file, root, patience, shown or Progress(bar=False), fix)
+
+
+def fetch_claimed(file: File, root: Path, patience: float, shown: Progress, fix: str) -> Path:
+    """``fetch`` for those who are ``owning`` the file's place."""
+    goal = root / file.path
     if goal.exists():
         verify(goal, file)
         return goal
     faults = []
-    with _writing(goal), claimed(goal.with_name(f"{goal.name}.part.lock")):
-        for url in file.urls:
-            try:
-                return _download(url, file, goal, patience, shown)
-            except Unreachable as fault:
-                faults.append(str(fault))
+    for url in file.urls:
+        try:
+            return _download(url, file, goal, patience, shown)
+        except Unreachable as fault:
+            faults.append(str(fault))
     raise DataError(
         f"{file.name} cannot be fetched",
         got="; ".join(faults) or "no address",
@@ -80,12 +90,20 @@ def fetch(
 def verify(path: Path, file: File) -> str:
     """What the published checksum says of ``path``: "sha256", "md5" or "" where none is known.
 
-    Raises DataError when it differs, or the size does where only that is known.
+    Raises DataError when it differs, or the size does where only that is known, and for a file
+    that is empty or cannot be read.
     """
+    try:
+        return _verify(path, file)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _verify(path: Path, file: File) -> str:
     if file.checksum is None:
         size = path.stat().st_size
-        if file.size is not None and size != file.size:
-            raise _differs(path, f"{size} bytes", f"{file.size} bytes")
+        if not size or size != (file.size or size):
+            raise _differs(path, f"{size} bytes", f"{file.size or 'some'} bytes")
         return ""
     kind, expected = file.checksum
     with path.open("rb") as stream:
@@ -137,7 +155,8 @@ def _download(url: str, file: File, goal: Path, patience: float, shown: Progress
         before = part.size()
         if _append(url, file, part, patience, shown):
             break
-        if part.size() <= before:
+        # A part that was thrown away is begun afresh; one that does not grow is given up.
+        if part.path.exists() and part.size() <= before:
             raise Unreachable(url, "the connection was cut, and again where it was taken up")
     else:
         raise Unreachable(url, f"the connection was cut {TRIES} times")
@@ -154,23 +173,26 @@ def _download(url: str, file: File, goal: Path, patience: float, shown: Progress
 
 
 def _append(url: str, file: File, part: _Part, patience: float, shown: Progress) -> bool:
-    """Take up the download once; whether all of it has come."""
+    """Take up the download once; whether all of it has come.
+
+    A part the server cannot go on with is thrown away.
+    """
     have = part.size() if part.version() else 0
     with reach(url, patience, have, part.version()) as answer:
         start, total = _extent(answer, have, file)
         if answer.status == REFUSED:
-            if total == have:
-                return True
-            part.discard()
-        else:
-            if not start:
-                part.remember(_version(answer))
-            _check_room(part.path.parent, file, None if total is None else total - start)
-            with part.path.open("r+b" if start else "wb") as stream:
-                stream.seek(start)
-                whole = _pour(answer, stream, file, total, shown)
-            return whole and total in (None, part.size())
-    return _append(url, file, part, patience, shown)
+            if not have:
+                raise Unreachable(url, f"it says {REFUSED} though no part was asked for")
+            if total != have:
+                part.discard()
+            return total == have
+        if not start:
+            part.remember(_version(answer))
+        _check_room(part.path.parent, file, None if total is None else total - start)
+        with part.path.open("r+b" if start else "wb") as stream:
+            stream.seek(start)
+            whole = _pour(answer, stream, file, total, shown)
+        return whole and total in (None, part.size())
 
 
 def _version(answer: Any) -> str:
@@ -228,6 +250,20 @@ def _check_room(folder: Path, file: File, wanted: int | None) -> None:
             expected=f"{(wanted + SPARE) / 1e9:.2f} GB",
             fix="Free some space there, or choose another folder with --out",
         )
+
+
+@contextmanager
+def owning(goal: Path) -> Iterator[None]:
+    """Make the goal's folder, and keep other processes from the goal until the block ends.
+
+    Raises DataError when another has it, or the system refuses something within the block.
+
+    >>> import tempfile
+    >>> with owning(Path(tempfile.mkdtemp()) / "new" / "a.zip"):
+    ...     pass
+    """
+    with _writing(goal), claimed(goal.with_name(f"{goal.name}.part.lock")):
+        yield
 
 
 @contextmanager

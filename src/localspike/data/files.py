@@ -206,12 +206,12 @@ def check_split(name: str, split: str, splits: Sequence[str]) -> None:
         )
 
 
-def check_steps(name: str, steps: int, maximum: int = 100_000) -> None:
-    """Raise DataError unless ``steps`` is an int in 1 … maximum."""
+def check_steps(
+    name: str, steps: int, maximum: int = 100_000, what: str = "number of steps"
+) -> None:
+    """Raise DataError, saying ``what`` it is of ``name``, unless ``steps`` is in 1 … maximum."""
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= maximum:
-        raise DataError(
-            f"{name}: impossible number of steps", got=repr(steps), expected=f"1 … {maximum}"
-        )
+        raise DataError(f"{name}: impossible {what}", got=repr(steps), expected=f"1 … {maximum}")
 
 
 def fixed_permutation(n: int, purpose: str) -> Tensor:

@@ -24,7 +24,7 @@ from .dataset import Dataset
 from .events import Sensor
 from .files import check_split, choose, find, read_bytes, resolve_root
 from .formats.aedat3 import read_aedat3
-from .placing import frame_shape, gather_dataset, make_grid, shrunk
+from .placing import gather_dataset, make_grid, shrunk
 
 CLASSES = (
     "hand clapping", "right hand wave", "left hand wave", "right arm clockwise",
@@ -92,15 +92,6 @@ def dvs_gesture(
         variable=variable,
     )  # fmt: skip
     return data.subset(torch.searchsorted(in_file_order, chosen))
-
-
-def sample_shape(size: int | None = 32) -> tuple[int, int, int]:
-    """[2, size, size], what a step of a sample is with that option.
-
-    >>> sample_shape(), sample_shape(None)
-    ((2, 32, 32), (2, 128, 128))
-    """
-    return frame_shape(shrunk(SENSOR, size, "dvs_gesture"))
 
 
 def _recordings(picked: list[Segment]) -> Iterator[tuple[str, NDArray[np.void]]]:

@@ -9,16 +9,18 @@ from pathlib import Path
 from ..errors import DataError
 from .archive import unpack
 from .cards import Card, File
-from .fetch import Progress, fetch
+from .fetch import Progress, fetch_claimed, owning
 from .reach import PATIENCE
 from .registry import Info, info
+from .survey import holds, whole
 
 
 @dataclass(frozen=True)
 class Got:
     """What was done about one file: ``state`` "there", "fetched" or "unpacked".
 
-    ``checksum`` is the algorithm its published checksum was verified by, "" where none was.
+    ``checksum`` is the algorithm its published checksum was verified by, "" where none was: none is
+    published, or the file was "there" and is not checked again.
     """
 
     path: str
@@ -60,7 +62,7 @@ def _other_form(entry: Info, root: Path) -> str:
     results = [file.result for file in entry.card.files]
     for form in entry.files:
         fetched = any(result == form or result.startswith(f"{form}/") for result in results)
-        if (root / form).exists() and not fetched and form not in entry.card.parts:
+        if not fetched and form not in entry.card.parts and whole(entry, root, form):
             return form
     return ""
 
@@ -68,26 +70,28 @@ def _other_form(entry: Info, root: Path) -> str:
 def _get_one(
     card: Card, file: File, root: Path, patience: float, keep: bool, shown: Progress
 ) -> Got:
-    if (root / file.result).exists():
+    if holds(root / file.result):
         return Got(file.result, "there")
     path = root / file.path
     fix = _by_hand(card, root)
-    if not path.exists() and not file.urls:
+    if not holds(path) and not file.urls:
         raise DataError(f"{card.name} cannot be fetched from here: {card.manual}", fix=fix)
-    state = "there" if path.exists() else "fetched"
-    shown.say(f"{'verifying' if path.exists() else 'fetching'} {file.path}")
-    fetch(file, root, patience, shown, fix)
-    if file.unpack is not None:
-        shown.say(f"unpacking {file.path}")
-        _unpack(file, root, keep)
-        state = "unpacked"
+    with owning(path):
+        if holds(root / file.result):  # another process has just done it
+            return Got(file.result, "there")
+        shown.say(f"{'verifying' if path.exists() else 'fetching'} {file.path}")
+        fetch_claimed(file, root, patience, shown, fix)
+        if file.unpack is not None:
+            shown.say(f"unpacking {file.path}")
+            _unpack(file, root, keep)
+    state = "fetched" if file.unpack is None else "unpacked"
     return Got(file.result, state, file.checksum[0] if file.checksum else "")
 
 
 def _unpack(file: File, root: Path, keep: bool) -> None:
     archive = root / file.path
     held = unpack(archive, root / (file.unpack or ""))
-    if not (root / file.result).exists():
+    if not holds(root / file.result):
         raise DataError(
             f"{archive}: holds another data set",
             got=", ".join(held[:5]) or "nothing",
@@ -95,12 +99,12 @@ def _unpack(file: File, root: Path, keep: bool) -> None:
             fix="Remove what was unpacked, and get the archive from its source",
         )
     if not keep:
-        archive.unlink()
+        archive.unlink(missing_ok=True)
 
 
 def _by_hand(card: Card, root: Path) -> str:
     """Which files to put where, of those that are missing."""
-    missing = [file for file in card.files if not (root / file.result).exists()]
+    missing = [one for one in card.files if not holds(root / one.result)] or card.files
     names = ", ".join(file.name for file in missing)
     folder = (root / missing[0].path).parent
     source = f" from {card.homepage}" if not card.manual else ""

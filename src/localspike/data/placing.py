@@ -63,11 +63,10 @@ class Grid:
         self._check_room(min(last, duration), source)
         keep = step < last
         place = step[keep] * self.cells + self._cell(events[keep])
-        late = len(events) - len(place)
         distinct, count = _distinct(place.astype(np.int32))
         if self.counts:
-            return Placed(*_weighted(distinct, count), duration, late)
-        return Placed(distinct, None, duration, late)
+            return Placed(*_weighted(distinct, count), duration)
+        return Placed(distinct, None, duration)
 
     def _cell(self, events: NDArray[np.void]) -> NDArray[np.int64]:
         x, y, p = (events[axis].astype(np.int64) for axis in "xyp")
@@ -86,13 +85,12 @@ class Grid:
 
 
 class Placed(NamedTuple):
-    """One recording: places in rising order, how often each counts (None: once), steps up to its
-    last event, and how many events came after the last step."""
+    """One recording: places in rising order, how often each counts (None: once), and the steps up
+    to its last event, which may come after the last step."""
 
     place: NDArray[np.int32]
     weight: NDArray[np.uint8] | None
     duration: int
-    late: int
 
 
 def _distinct(place: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -116,30 +114,30 @@ def _weighted(
 
 
 class Store(NamedTuple):
-    """All recordings end to end; ``duration`` and ``late`` [N] as in ``Placed``."""
+    """All recordings end to end; ``duration`` [N] as in ``Placed``."""
 
     place: NDArray[np.int32]
     weight: NDArray[np.uint8] | None
     offsets: NDArray[np.int64]
     duration: NDArray[np.int64]
-    late: NDArray[np.int64]
 
 
 def place_all(recordings: Recordings, grid: Grid) -> Store:
     """Place recordings one after another, holding the events of one at a time.
 
-    With ``grid.counts``, Σ weight + Σ late is the number of events; without, a place that several
-    events of a recording share is kept once. Raises DataError, naming the recording.
+    Events after the last step are left out. With ``grid.counts``, Σ weight is the number of the
+    others; without, a place that several events of a recording share is kept once. Raises
+    DataError, naming the recording.
 
     >>> from localspike.data import make_events
     >>> two = make_events(np.array([0, 2100]), np.array([0, 3]), np.array([1, 0]))
     >>> grid = Grid(Sensor(2, 1, 4), Sensor(2, 1, 2), 1000, 2, counts=True)
     >>> store = place_all([("toy", two)], grid)
-    >>> store.place.tolist(), store.duration.tolist(), store.late.tolist()
-    ([2], [3], [1])
+    >>> store.place.tolist(), store.duration.tolist()
+    ([2], [3])
     """
     places, weights = _Column(np.int32), _Column(np.uint8)
-    offsets, durations, lates = [0], [], []
+    offsets, durations = [0], []
     for source, events in recordings:
         one = grid.place(events, source)
         places.extend(one.place)
@@ -147,9 +145,8 @@ def place_all(recordings: Recordings, grid: Grid) -> Store:
             weights.extend(one.weight)
         offsets.append(places.used)
         durations.append(one.duration)
-        lates.append(one.late)
     weight = weights.whole() if grid.counts else None
-    numbers = (np.array(column, np.int64) for column in (offsets, durations, lates))
+    numbers = (np.array(column, np.int64) for column in (offsets, durations))
     return Store(places.whole(), weight, *numbers)
 
 
@@ -220,7 +217,7 @@ def make_grid(
 
     Raises DataError for options that cannot be.
     """
-    check_steps(f"{name} bin_ms", bin_ms, maximum=nominal_ms)
+    check_steps(name, bin_ms, maximum=nominal_ms, what="bin_ms")
     if steps is None and not variable:
         steps = ceil(nominal_ms / bin_ms)
     if steps is not None:

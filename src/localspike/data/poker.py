@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..errors import DataError
 from .dataset import Dataset
@@ -42,7 +44,8 @@ def pokerdvs(
     ``steps`` None covers the nominal 30 ms, later events are left out; ``variable=True`` gives each
     recording its length in steps and, with ``steps`` None, makes T cover the longest.
     ``counts=True`` keeps how many events fell in a bin instead of whether one did. "test" is the
-    official 20; of the official 48 to train on, 4 by a fixed seed are "val". Raises DataError.
+    official 20; of the official 48 to train on, a tenth of each class by a fixed seed is "val": one
+    of 12, 4 in all. Raises DataError.
 
     >>> import os
     >>> pokerdvs("val", limit=2).sample_shape if os.environ.get("LOCALSPIKE_DATA") else (2, 35, 35)
@@ -57,11 +60,27 @@ def pokerdvs(
     path = root / find(root, FORMS)
     _check_classes(path)
     columns, labels = read_columns(path, "test" if split == "test" else "train", SENSOR)
-    chosen = choose(carve(len(labels), split, "pokerdvs"), limit, "pokerdvs").tolist()
+    chosen = choose(members(torch.from_numpy(labels), split), limit, "pokerdvs").tolist()
     return gather_dataset(
         "pokerdvs", split, columns.recordings(chosen), labels[np.array(chosen, int)].tolist(),
         CLASSES, grid, variable=variable,
     )  # fmt: skip
+
+
+def members(labels: Tensor, split: str) -> Tensor:
+    """Indices of a split's recordings in its part of the file, of "val" a tenth of every class.
+
+    >>> [len(members(torch.arange(48) % 4, split)) for split in SPLITS]
+    [44, 4, 48]
+    """
+    if split == "test":
+        return torch.arange(len(labels))
+    # A tenth of all 48 would be 4 of any class: one could be missing from "val".
+    chosen = []
+    for label in labels.unique().tolist():
+        own = torch.nonzero(labels == label).flatten()
+        chosen.append(own[carve(len(own), split, f"pokerdvs {label}")])
+    return torch.cat(chosen).sort().values
 
 
 def _check_classes(path: Path) -> None:

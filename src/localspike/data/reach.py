@@ -11,8 +11,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..errors import DataError
+
 PATIENCE = 6.0
 """Seconds a server may take to answer; a network that lets nothing through is told in that time."""
+LONGEST = 86_400.0
 REDIRECTS = 5
 AGENT = "localspike (https://pypi.org/project/localspike)"
 TELLING = (http.client.REQUESTED_RANGE_NOT_SATISFIABLE,)
@@ -47,12 +50,25 @@ def reach(url: str, patience: float = PATIENCE, have: int = 0, version: str = ""
     """The answer to a request for ``url``, from byte ``have`` of ``version`` on if that is set.
 
     An answer has ``status``, ``headers``, ``url`` and ``read``, and is closed by ``with``. Raises
-    Unreachable when there is none within ``patience`` seconds, or it is a refusal.
+    Unreachable when there is none within ``patience`` seconds, or it is a refusal; DataError for
+    a patience that cannot be.
     """
+    check_patience(patience)
     headers = {"User-Agent": AGENT, "Accept-Encoding": "identity"}
     if have and version:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
     return _within(patience, url, lambda: _open(url, headers, patience))
+
+
+def check_patience(seconds: float) -> None:
+    """Raise DataError unless ``seconds`` is above 0 and at most a day.
+
+    >>> check_patience(6.0)
+    """
+    if not 0 < seconds <= LONGEST:
+        raise DataError(
+            "impossible patience", got=seconds, expected=f"0 < seconds <= {LONGEST:.0f}"
+        )
 
 
 def _open(url: str, headers: dict[str, str], patience: float) -> Any:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import torch
 from torch import Tensor
 
 from ..errors import ShapeError
-from .dataset import Source
+from .dataset import Dataset, Source
 from .events import BinnedEvents
 
 
-def sparse_frames(source: Source, index: Tensor) -> Tensor:
+def sparse_frames(source: Source | Dataset, index: Tensor | Sequence[int]) -> Tensor:
     """Frames [T, B, *sample_shape] of the samples ``index`` [B], float32, sparse (COO, coalesced).
 
-    Binned events never become dense on the way; other sources do, for this batch.
+    ``index`` counts the samples of a Dataset in its own order, from the end where negative. Binned
+    events never become dense on the way; other sources do, for this batch. Raises IndexError for an
+    ``index`` that is not there.
 
     >>> one = BinnedEvents(torch.tensor([0, 3, 3]), torch.tensor([0, 3]), 2, (2,), counts=True)
     >>> frames = sparse_frames(one, torch.tensor([0]))
     >>> frames.indices().tolist(), frames.values().tolist()
     ([[0, 1], [0, 0], [0, 1]], [1.0, 2.0])
     """
+    index = torch.as_tensor(index, dtype=torch.long)
+    if isinstance(source, Dataset):
+        index, source = source._index[index], source.inputs
     if not isinstance(source, BinnedEvents):
         return source.frames(source.gather(index)).to_sparse()
     shape = (source.steps, len(index), *source.sample_shape)
@@ -39,8 +45,8 @@ def sparse_frames(source: Source, index: Tensor) -> Tensor:
 def _placed(source: BinnedEvents, index: Tensor) -> tuple[Tensor, Tensor]:
     """Each event's place in the flattened frames [T · B · cells], and how often it counts."""
     cells, batch = prod(source.sample_shape), len(index)
-    start = source.offsets[index]
-    length = source.offsets[index + 1] - start
+    start = source.offsets[:-1][index]
+    length = source.offsets[1:][index] - start
     sample = torch.repeat_interleave(torch.arange(batch), length)
     first = torch.cumsum(length, 0) - length
     event = torch.arange(len(sample)) + (start - first)[sample]

@@ -54,7 +54,7 @@ def braille(
     (24,)
     """
     check_split("braille", split, SPLITS)
-    check_steps("braille bin_ms", bin_ms, maximum=NOMINAL_MS)
+    check_steps("braille", bin_ms, maximum=NOMINAL_MS, what="bin_ms")
     root = resolve_root(data_root, FORMS)
     events, offsets, labels = read_braille(root / find(root, FORMS))
     steps = -(-NOMINAL_MS // bin_ms) if steps is None else steps
@@ -107,8 +107,10 @@ def read_braille(path: Path) -> tuple[NDArray[np.void], NDArray[np.int64], Tenso
             got=f"{seconds[~np.isfinite(seconds)][0]} at event {np.isfinite(seconds).argmin()}",
             fix="Get the file again; it is damaged",
         )
-    # Down to whole µs: 1.3 s in float32 lies just below, and belongs to the last bin.
-    events = make_events((seconds.astype(np.float64) * 1e6).astype(np.int64), taxel, polarity)
+    # A float32 of seconds lies up to 0.06 µs beside the whole µs it stands for.
+    times = np.rint(seconds.astype(np.float64) * 1e6).astype(np.int64)
+    times[times == 1000 * NOMINAL_MS] -= 1  # the nominal end belongs to the last bin
+    events = make_events(times, taxel, polarity)
     check_events(events, offsets, SENSOR, str(path))
     labels = torch.from_numpy(label.astype(np.int64))
     check_labels(labels, len(CLASSES), str(path))

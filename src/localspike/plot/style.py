@@ -86,5 +86,5 @@ def label_ends(
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure as PNG."""
-    figure.savefig(path)
+    """Write a figure as PNG, whatever the file's name ends in."""
+    figure.savefig(path, format="png")

@@ -10,7 +10,7 @@ from typing import Any
 from .. import data, plot
 from ..data import Dataset, StaticImages
 from ..data.registry import Info
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..learn.atomic import writing
 
 
@@ -40,7 +40,7 @@ def draw_sample(
     ------
     LocalspikeError
         If there is no such sample, its files cannot be read, matplotlib is not installed, or the
-        picture cannot be written.
+        picture cannot be written; ConfigError if ``out`` is a folder or does not end in .png.
 
     >>> import tempfile
     >>> out = Path(tempfile.mkdtemp()) / "word.png"
@@ -48,6 +48,7 @@ def draw_sample(
     'down'
     """
     entry = data.info(name)
+    _check_picture(out)
     options = {"counts": True} if "counts" in entry.options else {}
     loaded = data.load(name, split, data_root=data_root, **options)
     if not 0 <= index < len(loaded):
@@ -64,6 +65,16 @@ def draw_sample(
         plot.save(figure, out)
     events = None if loaded.inputs.static else int(frames.sum())
     return Drawn(name, split, index, label, len(frames), events, str(out))
+
+
+def _check_picture(out: Path) -> None:
+    if out.is_dir() or out.suffix.lower() != ".png":
+        raise ConfigError(
+            "cannot draw there",
+            got=f"{out}, a folder" if out.is_dir() else out,
+            expected="a file that ends in .png",
+            fix="Name one with --out",
+        )
 
 
 def _figure(entry: Info, loaded: Dataset, index: int, frames: Any, title: str) -> Any:

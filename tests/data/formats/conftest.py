@@ -28,7 +28,7 @@ def whole(small: formats.Recording, tmp_path: Path) -> Callable[[str], bytes]:
         name, _, packed = kind.partition("-")
         one = small
         if name == "shd":
-            events = make_events(small.events["t"], small.events["x"], np.zeros(12))
+            events = make_events(small.events["t"], small.events["x"], np.zeros(12, int))
             one = formats.Recording(events, formats.CHANNELS, {"labels": [4]})
         try:
             write = getattr(formats, f"write_{name}")

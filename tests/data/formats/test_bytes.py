@@ -1,13 +1,14 @@
-"""One file per format worked out by hand from its specification, byte by byte, both ways."""
+"""One file per format worked out by hand from its specification, byte by byte, both ways.
+
+HDF5 and npz, which are archives, have a file of their own.
+"""
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from localspike.data import Sensor, formats, make_events
 
@@ -224,32 +225,3 @@ def test_nmnist(tmp_path: Path) -> None:
     formats.write_nmnist(tmp_path / "late", late)
     expected = bytes.fromhex("01 02 ff ff ff   00 f0 00 00 00   01 02 7f e0 00")
     assert (tmp_path / "late").read_bytes() == expected
-
-
-def test_shd(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(tmp_path / "by hand", "w") as file:
-        for name, kind, values in (
-            ("times", np.float32, [[0.001, 0.25], []]),
-            ("units", np.uint16, [[699, 0], []]),
-        ):
-            data = file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(kind))
-            for at, row in enumerate(values):
-                data[at] = np.array(row, kind)
-        file["labels"] = np.array([7, 3], np.uint16)
-    one = formats.read_shd(tmp_path / "by hand")
-    assert rows(one) == [(1000, 699, 0, 0), (250_000, 0, 0, 0)]
-    assert (one.offsets.tolist(), one.meta) == ([0, 2, 2], {"format": "shd", "labels": [7, 3]})
-
-
-def test_npz(tmp_path: Path) -> None:
-    arrays = {
-        "t": np.array([5], np.int64), "x": np.array([1], np.uint16), "y": np.array([2], np.uint16),
-        "p": np.array([1], np.uint8), "offsets": np.array([0, 1]), "sensor": np.array([2, 3, 4]),
-        "meta": np.frombuffer(json.dumps({"a": 1}).encode(), np.uint8),
-    }  # fmt: skip
-    with (tmp_path / "by hand").open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-    one = formats.read_npz(tmp_path / "by hand")
-    assert rows(one) == [(5, 1, 2, 1)]
-    assert (one.sensor, one.meta) == (Sensor(2, 3, 4), {"a": 1})

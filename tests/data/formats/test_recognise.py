@@ -38,6 +38,7 @@ def test_five_byte_events_of_a_larger_sensor(tmp_path: Path, small: formats.Reco
     ("content", "got"),
     [
         (b"", "an empty file"),
+        (b"\x93NUMPY\x01\0v\0", r"an npy file; .*with chunks_of"),
         (b"GIF89a..", r"a file that begins with b'GIF89a\.\.'"),
         (b"#!AER-DAT1.0\r\n", r"AER-DAT1\.0"),
         (b"#!AER-DAT3.0\r\n", r"AER-DAT3\.0"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ def test_shd_keeps_recordings_labels_and_microseconds(tmp_path: Path) -> None:
     lengths[[0, 40, 69]] = 0
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     t = np.concatenate([np.cumsum(rng.integers(0, 10**9, n)) for n in lengths])
-    events = make_events(t, rng.integers(0, 700, len(t)), np.zeros(len(t)))
+    events = make_events(t, rng.integers(0, 700, len(t)), np.zeros(len(t), int))
     meta = {"labels": (np.arange(70) % 20).tolist(), "speaker": [3] * 70}
     one = formats.Recording(events, formats.CHANNELS, meta, offsets)
     back = there_and_back(tmp_path / "file.h5", "shd", one, {})
@@ -142,23 +141,16 @@ def test_npz_packs_smaller_when_asked_to(tmp_path: Path) -> None:
     assert sizes[0] < sizes[1] / 3
 
 
-def real(root: Path) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(root / "nmnist" / "nmnist_raw_us.npz") as file:
-        ends = file["test_offsets"][:4]
-        cut = slice(0, int(ends[-1]))
-        columns = [file[f"test_{name}"][cut] for name in ("t_us", "x", "p", "y")]
-    return make_events(*columns), ends
-
-
-def test_real_recordings_come_back_in_every_camera_format(tmp_path: Path, real_root: Path) -> None:
-    if not (real_root / "nmnist" / "nmnist_raw_us.npz").exists():
-        pytest.skip("real data: nmnist/nmnist_raw_us.npz is not there")
-    events, ends = real(real_root)
-    names = [name for name in formats.READERS if name != "shd"]
-    for first, last in pairwise(ends.tolist()):
-        one = formats.Recording(events[first:last], formats.NMNIST)
-        for name in names:
-            assert same(one, there_and_back(tmp_path / "file", name, one, {})), name
+@pytest.mark.parametrize("case", ["aedat2 davis", "dat", "nmnist", "aedat3", "evt2", "evt3"])
+def test_clocks_are_unwrapped_from_block_to_block(case: str, tmp_path: Path) -> None:
+    name, sensor, _, options = CASES[case]
+    rng = np.random.default_rng(4)
+    period = {"nmnist": 1 << 23, "evt3": 1 << 24, "evt2": 1 << 26}.get(name, 1 << 32)
+    t = np.cumsum(rng.integers(0, period >> 13, 60_000)) + period // 2
+    x, y, p = (rng.integers(0, high, len(t)) for high in (34, 34, 2))
+    one = formats.Recording(make_events(t, x, p, y), sensor)
+    assert t[-1] // period > 2
+    assert same(one, there_and_back(tmp_path / "file", name, one, options))
 
 
 def test_times_that_run_backwards_are_refused_or_sorted(tmp_path: Path) -> None:

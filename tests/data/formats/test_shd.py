@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from localspike.data import Sensor, formats, make_events
-from localspike.data.formats import shd
+from localspike.data.formats import hdf5_output
 from localspike.errors import DataError, MissingDependencyError
 
 h5py = pytest.importorskip("h5py")
@@ -86,6 +86,8 @@ def test_damaged_files(tmp_path: Path) -> None:
     [
         ("import os; os.abort()", "signal 6", 60.0),
         ("import sys; sys.exit(7)", "exit status 7", 60.0),
+        ("pass", "0 of 1 bytes from it", 60.0),
+        ("print('{\"count\": 1}'); print('x' * 7)", "0 of 6035883171177022400 bytes", 60.0),
         ("import os; os.kill(os.getpid(), 27)", "no end after 1 s of processor", 60.0),
         ("import time; time.sleep(60)", "no end after 1 s", -3.0),
     ],
@@ -94,8 +96,8 @@ def test_the_death_of_the_reader_is_an_error(
     program: str, said: str, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "child.py").write_text(program)
-    monkeypatch.setattr(shd, "CHILD", tmp_path / "child.py")
-    monkeypatch.setattr(shd, "START_SECONDS", seconds)
+    monkeypatch.setattr(hdf5_output, "CHILD", tmp_path / "child.py")
+    monkeypatch.setattr(hdf5_output, "START_SECONDS", seconds)
     path = made(tmp_path / "file")
     assert f": the HDF5 reader died of the file: got {said}" in refusal(path)
 
@@ -107,7 +109,7 @@ def test_the_child_limits_its_own_time_and_memory(
     program: str, status: int, tmp_path: Path
 ) -> None:
     code = (
-        f"import sys; sys.path.insert(0, {str(shd.CHILD.parent)!r})\n"
+        f"import sys; sys.path.insert(0, {str(hdf5_output.CHILD.parent)!r})\n"
         f"import hdf5_child\nhdf5_child.limit(0.2, 1 << 27)\n{program}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

@@ -22,11 +22,11 @@ from ...errors import DataError
 from ..events import Sensor
 from .aedat4_header import Stream, build_header, streams_of
 from .collect import Columns, collected
-from .extent import PLACED, blocks
+from .extent import BLOCK, PLACED, blocks
 from .flat import Table
 from .packed import NAMES, Unpacker, pack
 from .recording import Recording, single_camera
-from .source import bad, load, store
+from .source import DAMAGED, bad, load, store
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 WORD = np.dtype([("t", "<i8"), ("xy", "<u4"), ("p", "u1"), ("unused", "V3")])
@@ -35,6 +35,7 @@ SIDE = 1 << 15
 PACKET = 1 << 16
 PACKED = 5  # bytes that a compressed event takes at least, mostly
 PEEK = 4096
+PIECE = BLOCK * WORD.itemsize
 PROLOGUE = struct.Struct("<II4sHHHHiII")
 
 
@@ -103,12 +104,11 @@ def _choose(streams: list[Stream], wanted: int | None, source: str) -> Stream:
     found = [one for one in streams if one.kind == "EVTS" and wanted in (None, one.number)]
     if len(found) != 1:
         listed = ", ".join(f"{one.number}: {one.kind}" for one in streams[:8]) or "none"
-        raise DataError(
-            f"{source}: no such event stream" if not found else f"{source}: several event streams",
-            got=f"streams {listed}",
-            expected="one stream of events (EVTS)",
-            fix="Pass stream= with the number of an event stream" if streams else None,
-        )
+        raise bad(
+            source, len(MAGIC) + 4, "several event streams" if found else "no such event stream",
+            got=f"streams {listed}", expected="one stream of events (EVTS)",
+            fix="Pass stream= with the number of an event stream" if streams else DAMAGED,
+        )  # fmt: skip
     return found[0]
 
 
@@ -131,38 +131,47 @@ def _events(content: bytes, head: _Head, wanted: int, source: str) -> Iterator[N
         if number == wanted:
             packet = memoryview(content)[at : at + size]
             named = f"{source}, packet at byte {at}"
-            yield from blocks(_packet(packet, head.compression, named, at))
+            if NAMES[head.compression] == "none":
+                yield from blocks(_plain(packet, named))
+            else:
+                yield from _unpacked(Unpacker(head.compression, packet, source, at), named)
         at += size
 
 
-def _packet(packet: memoryview, compression: int, source: str, at: int) -> NDArray[np.void]:
-    """The events of one packet. What it unpacks to is checked before all of it is unpacked."""
-    rest = None if NAMES[compression] == "none" else Unpacker(compression, packet, source, at)
-    start: bytes | memoryview = rest.take(PEEK) if rest else packet
+def _plain(packet: memoryview, source: str) -> NDArray[np.void]:
+    """The events of a packet that is not compressed."""
+    size = int.from_bytes(packet[:4], "little")
+    if len(packet) < max(size, 8) + 4:
+        raise bad(source, 0, "packet cut short", got=f"{len(packet)} bytes", expected=f"{size + 4}")
+    first, count = Table(packet, 4, 4 + size, b"EVTS", source).vector(0, WORD.itemsize)
+    return np.frombuffer(packet, WORD, count, first) if count else np.zeros(0, WORD)
+
+
+def _unpacked(rest: Unpacker, source: str) -> Iterator[NDArray[np.void]]:
+    """The events of a compressed packet, piece by piece: what it claims is never held whole."""
+    start = rest.take(PEEK)
     size = int.from_bytes(start[:4], "little")
-    if rest and size + 4 > len(start):
-        _check_claim(start, size, source)
-        start = b"".join((start, rest.take(size + 4 - len(start))))
-    if rest and rest.take(1):  # also has the frame's own checksum looked at
-        raise bad(
-            source, 0, "packet larger than its events", got=f"over {len(start)} bytes",
-            expected=f"{size + 4}",
-        )  # fmt: skip
-    if len(start) < max(size, 8) + 4:
-        raise bad(source, 0, "packet cut short", got=f"{len(start)} bytes", expected=f"{size + 4}")
-    first, count = Table(start, 4, 4 + size, b"EVTS", source).vector(0, WORD.itemsize)
-    return np.frombuffer(start, WORD, count, first) if count else np.zeros(0, WORD)
-
-
-def _check_claim(start: bytes | memoryview, size: int, source: str) -> None:
-    """Refuse a packet whose claimed size is not that of its events: a small file must not grow
-    into anything but events."""
-    count = Table(start, 4, len(start), b"EVTS", source).claimed(0)
-    if size > count * WORD.itemsize + PEEK:
+    stop, at = size + 4, len(start)
+    table = Table(start, 4, min(at, stop), b"EVTS", source)
+    first, count = table.vector(0, WORD.itemsize, stop)
+    end = first + count * WORD.itemsize
+    if stop > end + PEEK:  # a small file must not grow into anything but events
         raise bad(
             source, 0, "packet larger than its events", got=f"{size} bytes for {count} events",
-            expected=f"{count * WORD.itemsize} bytes and a little more",
+            expected=f"{end} bytes and a little more",
         )  # fmt: skip
+    held = start[first:end]
+    while held or at < end:
+        part = rest.take(min(end - at, PIECE - len(held))) if at < end else b""
+        at += len(part)
+        if at < end and len(held) + len(part) < PIECE:
+            break
+        yield np.frombuffer(held + part, WORD)
+        held = b""
+    at += len(rest.take(stop - at)) if end <= at < stop else 0
+    if at < stop or rest.take(1):  # the latter also has the frame's own checksum looked at
+        what = "packet cut short" if at < stop else "packet larger than its events"
+        raise bad(source, 0, what, got=f"{at} bytes" if at < stop else "more", expected=f"{stop}")
 
 
 class _Decoder:

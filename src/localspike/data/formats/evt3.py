@@ -43,7 +43,8 @@ class _Time:
     ) -> tuple[NDArray[np.int64], int]:
         """As ``Latest.fill``; the time is known once its high bits are."""
         high = np.flatnonzero(words >= FIRST_HIGH)
-        early = 0 if self._known else int(np.searchsorted(before, (*(high + 1), len(words) + 1)[0]))
+        first = int(high[0]) if len(high) else len(words)
+        early = 0 if self._known else int(np.searchsorted(before, first + 1))
         table = np.concatenate([np.array([self._low]), words & np.uint16((1 << LOW) - 1)])
         highs = np.concatenate([np.array([self._high]), self._counter(table[high + 1])])
         self._settle(table, high + 1, np.diff(highs) != 0)

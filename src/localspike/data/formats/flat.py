@@ -50,25 +50,23 @@ class Table:
         at = self._field(index)
         return self._number(form, at) if at else default
 
-    def vector(self, index: int, size: int) -> tuple[int, int]:
-        """(first byte, number of elements) of the vector field ``index``; (start, 0) if absent."""
-        at = self._field(index)
+    def vector(self, index: int, size: int, stop: int | None = None) -> tuple[int, int]:
+        """(first byte, number of elements) of the vector field ``index``; (start, 0) if absent.
+
+        ``stop`` is where the buffer ends, if not all of it is at hand.
+        """
+        at, stop = self._field(index), self.stop if stop is None else stop
         if not at:
             return self.start, 0
         first = at + self._number("<I", at)
         count = self._number("<I", first)
-        if count * size > self.stop - first - 4:
+        if count * size > stop - first - 4:
             raise bad(
                 self.source, first, "FlatBuffer vector longer than its buffer",
                 got=f"{count} elements of {size} bytes",
-                expected=f"at most {self.stop - first - 4} bytes",
+                expected=f"at most {stop - first - 4} bytes",
             )  # fmt: skip
         return first + 4, count
-
-    def claimed(self, index: int) -> int:
-        """How many elements the vector field ``index`` says it has, whether they fit or not."""
-        at = self._field(index)
-        return self._number("<I", at + self._number("<I", at)) if at else 0
 
     def text(self, index: int) -> str:
         """The string field ``index``, "" where it is absent."""

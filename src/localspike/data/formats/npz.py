@@ -19,18 +19,14 @@ from numpy.typing import NDArray
 
 from ...errors import DataError
 from ..events import EVENT, Sensor
-from ..files import DAMAGE, first_line
+from ..files import first_line
 from .collect import Columns, gathered
-from .extent import BLOCK
+from .npz_array import KINDS as KINDS
+from .npz_array import Array, damage
 from .recording import Recording, check_recording, finished
-from .source import DAMAGED, bad, load, store
-from .zipped import Entry
+from .source import bad, beginning, regular, store
 
 MAGIC = b"PK\x03\x04"
-KINDS = {
-    "t": "<i8", "x": "<u2", "y": "<u2", "p": "|u1", "offsets": "<i8", "sensor": "<i8",
-    "meta": "|u1",
-}  # fmt: skip
 MAX_META = 1 << 21  # JSON of many small things takes twenty times its size
 MORE_RECORDINGS = 1 << 20
 FREE = 48 << 20  # bytes that a header may ask for; more comes when events are there
@@ -39,115 +35,68 @@ FREE = 48 << 20  # bytes that a header may ask for; more comes when events are t
 def read_npz(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
     """What ``write_npz`` wrote. Raises DataError; nothing is ever unpickled."""
     source = str(path)
-    content = load(Path(path))
-    if not content.startswith(MAGIC):
+    size, start = regular(Path(path)), beginning(Path(path), len(MAGIC))
+    if start != MAGIC:
         raise bad(
-            source, 0, "not an npz file", got=repr(content[:4]), expected=repr(MAGIC),
+            source, 0, "not an npz file", got=repr(start), expected=repr(MAGIC),
             fix="Use read, which finds the format",
         )  # fmt: skip
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with Path(path).open("rb", buffering=0) as file:
+        with damage(source, 0), zipfile.ZipFile(file) as archive:
             found = {name: archive.getinfo(f"{name}.npy") for name in KINDS}
-        arrays = {name: _Array(content, found[name], name, source) for name in KINDS}
-        return _recording(arrays, len(content), source, sort)
-    except (*DAMAGE, OSError, RecursionError, SyntaxError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{source}: not a whole npz file of events",
-            got=f"{type(error).__name__}: {first_line(error)}"[:200].rstrip(": "),
-            expected=f"the arrays {', '.join(KINDS)}",
-            fix=DAMAGED,
-        ) from error
+        arrays = {name: Array(file, found[name], name, source) for name in KINDS}
+        return _recording(arrays, size, source, sort)
 
 
-class _Array:
-    """One array of the archive, taken piece by piece: nothing is allocated for a header's word."""
-
-    def __init__(self, content: bytes, info: zipfile.ZipInfo, name: str, source: str) -> None:
-        self.name, self.dtype, self.source = name, np.dtype(KINDS[name]), source
-        self.at, self.stream = info.header_offset, Entry(content, info)
-        self.count = self._announced()
-
-    def _announced(self) -> int:
-        """Elements of a one-dimensional array of the right kind, from its header."""
-        version = np.lib.format.read_magic(self.stream)
-        if version != (1, 0):  # later ones allow headers of any size
-            raise ValueError(f"{self.name} is in version {version} of the npy format")
-        shape, _, kind = np.lib.format.read_array_header_1_0(self.stream)
-        if len(shape) != 1 or shape[0] < 0 or kind != self.dtype:
-            raise ValueError(
-                f"{self.name} is {kind} {list(shape)}, not {KINDS[self.name]} in one dimension"
-            )
-        return int(shape[0])
-
-    def take(self, count: int) -> NDArray[Any]:
-        """The next ``count`` elements."""
-        wanted = count * self.dtype.itemsize
-        data = self.stream.read(wanted)
-        if len(data) != wanted:
-            raise bad(
-                self.source, self.at, f"array {self.name} cut short",
-                got=f"{len(data)} bytes for {count} elements", expected=f"{wanted}",
-            )  # fmt: skip
-        return np.frombuffer(data, self.dtype)
-
-
-def _recording(arrays: dict[str, _Array], size: int, source: str, sort: bool) -> Recording:
-    count, recordings = arrays["t"].count, arrays["offsets"].count
-    _check_counts({name: array.count for name, array in arrays.items()}, size, source)
-    meta = _meta(arrays["meta"].take(arrays["meta"].count), source)
+def _recording(arrays: dict[str, Array], size: int, source: str, sort: bool) -> Recording:
+    _check_counts(arrays, size, source)
+    meta = _meta(arrays["meta"], source)
     sensor = Sensor(*arrays["sensor"].take(3).tolist())
-    offsets = np.concatenate(list(_pieces(arrays["offsets"], recordings)))
-    room = min(count, (FREE + 3 * size) // EVENT.itemsize)
-    events, extent = gathered(_columns(arrays, count), room)
+    offsets = np.concatenate(list(arrays["offsets"].pieces()))
+    room = min(arrays["t"].count, (FREE + 3 * size) // EVENT.itemsize)
+    events, extent = gathered(_columns(arrays), room)
     for array in arrays.values():
-        array.stream.finish()
+        array.finish()
     return finished(source, Recording(events, sensor, meta, offsets), extent, sort)
 
 
-def _check_counts(counts: dict[str, int], size: int, source: str) -> None:
+def _check_counts(arrays: dict[str, Array], size: int, source: str) -> None:
     """Refuse arrays that do not fit each other before any of them is unpacked."""
-    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    if len({counts[name] for name in "txyp"}) != 1 or counts["sensor"] != 3:
-        raise DataError(
-            f"{source}: arrays of different lengths",
-            got=listed,
-            expected="t, x, y, p of one length, and three numbers of the sensor",
-            fix=DAMAGED,
-        )
-    if counts["offsets"] < 2:
-        raise DataError(f"{source}: no recordings", expected="two offsets or more", fix=DAMAGED)
+    counts = {name: array.count for name, array in arrays.items()}
     most = counts["t"] + size // 4 + MORE_RECORDINGS
-    if counts["offsets"] > most or counts["meta"] > MAX_META:
-        raise DataError(
-            f"{source}: offsets or meta too long",
-            got=listed,
-            expected=f"at most {most} offsets and {MAX_META} bytes of meta",
-            fix=DAMAGED,
-        )
+    cases = (
+        ("t", len({counts[name] for name in "txyp"}) == 1, "t, x, y and p of one length"),
+        ("sensor", counts["sensor"] == 3, "three numbers of the sensor"),
+        ("offsets", counts["offsets"] >= 2, "two offsets or more"),
+        ("offsets", counts["offsets"] <= most, f"at most {most} offsets"),
+        ("meta", counts["meta"] <= MAX_META, f"at most {MAX_META} bytes of meta"),
+    )
+    for name, fine, expected in cases:
+        if not fine:
+            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise bad(
+                source, arrays[name].at, "arrays of impossible lengths", got=listed,
+                expected=expected,
+            )  # fmt: skip
 
 
-def _pieces(array: _Array, count: int) -> Iterator[NDArray[Any]]:
-    for first in range(0, count, BLOCK):
-        yield array.take(min(BLOCK, count - first))
-
-
-def _columns(arrays: dict[str, _Array], count: int) -> Iterator[Columns]:
-    for t, x, y, p in zip(*(_pieces(arrays[name], count) for name in "txyp"), strict=True):
+def _columns(arrays: dict[str, Array]) -> Iterator[Columns]:
+    for t, x, y, p in zip(*(arrays[name].pieces() for name in "txyp"), strict=True):
         xy = y.astype(np.uint32)
         xy <<= np.uint32(16)
         xy |= x
         yield t, xy, p
 
 
-def _meta(text: NDArray[np.uint8], source: str) -> dict[str, Any]:
+def _meta(array: Array, source: str) -> dict[str, Any]:
+    text, meta = array.take(array.count).tobytes(), None
     try:
-        meta = json.loads(text.tobytes().decode())
+        meta = json.loads(text.decode())
+        got = type(meta).__name__
     except (ValueError, RecursionError) as error:
-        raise bad(
-            source, 0, "meta is not JSON", got=first_line(error), expected="a JSON object"
-        ) from error
+        got = first_line(error)
     if not isinstance(meta, dict):
-        raise bad(source, 0, "meta is not JSON", got=type(meta).__name__, expected="a JSON object")
+        raise bad(source, array.at, "meta is not JSON", got=got, expected="a JSON object")
     return meta
 
 

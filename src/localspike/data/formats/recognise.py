@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..events import Sensor
+from ..files import NPY
 from . import aedat2, aedat3, aedat4, dat, npz, raw, shd
 from .aedat2 import read_aedat2
 from .aedat3 import read_aedat3
@@ -62,6 +63,8 @@ def _recognise(path: Path) -> tuple[str, dict[str, Sensor]]:
         if name in READERS:
             return name, {}
         raise _unknown(source, name.upper() if name else "a '%' header of no known format", CONVERT)
+    if content.startswith(NPY):
+        raise _unknown(source, "an npy file", "Read what save_chunks wrote with chunks_of")
     if content.startswith(b"#!AER-DAT"):
         raise _unknown(source, content[2:12].decode("ascii", "replace").strip(), CONVERT)
     sensor = looks_like(load(path))

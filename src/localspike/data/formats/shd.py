@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +22,16 @@ from ...optional import require
 from ..events import Sensor
 from .collect import Columns, gathered
 from .extent import blocks
+from .hdf5_output import CHILD as CHILD
+from .hdf5_output import START_SECONDS as START_SECONDS
+from .hdf5_output import Output
 from .recording import Recording, check_recording, finished
-from .source import DAMAGED, bad, beginning, regular, store
+from .source import bad, beginning, regular, store
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 CHANNELS = Sensor(1, 1, 700)
-CHILD = Path(__file__).with_name("hdf5_child.py")
 LATEST = 1 << 50
-SPIKE = 10  # bytes of one in what the child writes
-START_SECONDS = 60.0
-"""Wall time the child may take to start on a busy machine; its own clock starts after that."""
+SPIKE = 6  # bytes of one in a file, mostly
 
 
 def read_shd(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
@@ -52,71 +50,28 @@ def read_shd(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
             fix="Use read, which finds the format",
         )  # fmt: skip
     require("h5py", "reading SHD and SSC files")
-    with tempfile.TemporaryFile() as output:
-        _run(Path(path).resolve(), size, output, source)
-        output.seek(0)
+    with Output(Path(path), size) as output:
         return _received(output, source, sort)
 
 
-def _run(path: Path, size: int, output: IO[bytes], source: str) -> None:
-    seconds, memory = 1 + size / 2e6, (64 << 20) + 4 * size
-    command = [sys.executable, "-P", str(CHILD), str(path), str(seconds), str(memory)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE,
-            env=environment, timeout=START_SECONDS + 4 * seconds, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise _died(source, f"no end after {error.timeout:.0f} s") from error
-    except OSError as error:
-        raise _died(source, f"it did not start ({error.strerror})") from error
-    reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    if done.returncode == 3:
-        raise bad(
-            source, 0, "not a whole SHD or SSC file", got=(reason or ["no reason"])[-1][:200],
-            expected="spikes/times and spikes/units, one array per recording",
-        )  # fmt: skip
-    if done.returncode:
-        raise _died(source, _status(done.returncode, seconds))
-
-
-def _status(code: int, seconds: float) -> str:
-    if code == -27:  # SIGPROF, the child's own clock
-        return f"no end after {seconds:.0f} s of processor time"
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-def _died(source: str, how: str) -> DataError:
-    return DataError(
-        f"{source}: the HDF5 reader died of the file",
-        got=how,
-        expected="a file that h5py reads within its limits of time and memory",
-        fix=DAMAGED,
-    )
-
-
-def _received(output: IO[bytes], source: str, sort: bool) -> Recording:
-    info = json.loads(output.readline())
-    meta: dict[str, Any] = {"format": "shd", **info}
-    lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    room = (os.fstat(output.fileno()).st_size - output.tell()) // SPIKE
-    columns = _columns(output, lengths)
+def _received(output: Output, source: str, sort: bool) -> Recording:
+    meta: dict[str, Any] = {"format": "shd", **json.loads(output.line())}
     if meta.pop("count") == 0:
         raise bad(source, 0, "no recordings", got="none", expected="at least one")
-    events, extent = gathered(columns, room)
+    lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+    events, extent = gathered(_columns(output, lengths), regular(Path(source)) // SPIKE)
     offsets = np.cumsum(np.concatenate(lengths))
     return finished(source, Recording(events, CHANNELS, meta, offsets), extent, sort)
 
 
-def _columns(output: IO[bytes], lengths: list[NDArray[np.int64]]) -> Iterator[Columns]:
+def _columns(output: Output, lengths: list[NDArray[np.int64]]) -> Iterator[Columns]:
     """Columns of one group of recordings after another, whose lengths are added to ``lengths``."""
-    while len(head := output.read(8)) == 8:
-        one = np.frombuffer(output.read(8 * int.from_bytes(head, "little")), np.int64)
+    while head := output.read(8):
+        one = np.frombuffer(output.exactly(8 * int.from_bytes(head, "little")), np.int64)
         lengths.append(one)
         total = int(one.sum())
-        t = np.frombuffer(output.read(8 * total), np.int64)
-        x = np.frombuffer(output.read(2 * total), np.uint16)
+        t = np.frombuffer(output.exactly(8 * total), np.int64)
+        x = np.frombuffer(output.exactly(2 * total), np.uint16)
         for times, channels in zip(blocks(t), blocks(x), strict=True):
             yield times, channels.astype(np.uint32), np.zeros(len(times), np.uint8)
 

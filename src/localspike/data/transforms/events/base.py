@@ -71,7 +71,7 @@ class Compose(EventTransform):
 
     >>> from localspike.data import Sensor, make_events
     >>> from localspike.data.transforms.events import Compose, Drop, Flip
-    >>> events = make_events(np.arange(4), np.arange(4), np.zeros(4))
+    >>> events = make_events(np.arange(4), np.arange(4), np.zeros(4, int))
     >>> both = Compose([Flip(left_right=1.0), Drop(1.0)])
     >>> both.account(events, Sensor(2, 1, 4), torch.Generator()).lost
     {'Flip': 0, 'Drop': 4}

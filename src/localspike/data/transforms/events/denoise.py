@@ -36,7 +36,7 @@ class Denoise(EventTransform):
     After Delbruck, Frame-free dynamic digital vision, 2008.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([0, 5, 50]), np.array([1, 2, 1]), np.zeros(3))
+    >>> events = make_events(np.array([0, 5, 50]), np.array([1, 2, 1]), np.zeros(3, int))
     >>> Denoise(10)(events, Sensor(2, 1, 4), torch.Generator())[0]["t"].tolist()
     [5]
     """

@@ -24,7 +24,7 @@ class Refractory(EventTransform):
     below 0, DataError where events × interval pass 2⁶² µs.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([0, 4, 8, 12]), np.zeros(4), np.zeros(4))
+    >>> events = make_events(np.array([0, 4, 8, 12]), np.zeros(4, int), np.zeros(4, int))
     >>> Refractory(5)(events, Sensor(2, 1, 1), torch.Generator())[0]["t"].tolist()
     [0, 8]
     """

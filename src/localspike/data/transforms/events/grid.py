@@ -30,7 +30,7 @@ class Resize(EventTransform):
     ``merge`` makes events of equal (t, x, y, p) one. Raises ConfigError for sizes below 1.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([1, 1]), np.array([2, 3]), np.zeros(2))
+    >>> events = make_events(np.array([1, 1]), np.array([2, 3]), np.zeros(2, int))
     >>> small, sensor = Resize(1, 2)(events, Sensor(2, 1, 4), torch.Generator())
     >>> small["x"].tolist(), sensor.width
     ([1, 1], 2)
@@ -65,7 +65,7 @@ class Downsample(EventTransform):
     let a block fire once in a while only, put ``Refractory`` behind. Raises ConfigError below 1.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([1, 1]), np.array([2, 3]), np.zeros(2))
+    >>> events = make_events(np.array([1, 1]), np.array([2, 3]), np.zeros(2, int))
     >>> Downsample(1, 2, merge=True).account(events, Sensor(2, 1, 5), torch.Generator())[1:]
     (Sensor(polarities=2, height=1, width=3), {'Downsample': 1})
     """
@@ -93,7 +93,7 @@ class Merge(EventTransform):
     """Of events that are equal in (t, x, y, p) only the first stays.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([1, 1]), np.array([2, 2]), np.zeros(2))
+    >>> events = make_events(np.array([1, 1]), np.array([2, 2]), np.zeros(2, int))
     >>> len(Merge()(events, Sensor(2, 1, 5), torch.Generator())[0])
     1
     """

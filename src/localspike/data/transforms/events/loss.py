@@ -22,7 +22,7 @@ class Drop(EventTransform):
     0 … 1. After Gu et al., EventDrop, IJCAI 2021.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.arange(999), np.zeros(999), np.zeros(999))
+    >>> events = make_events(np.arange(999), np.zeros(999, int), np.zeros(999, int))
     >>> 0.6 < len(Drop(0.3)(events, Sensor(2, 1, 1), torch.Generator())[0]) / 999 < 0.8
     True
     """
@@ -49,7 +49,7 @@ class DropTime(EventTransform):
     in it. A range (low, high) draws the share. Raises ConfigError outside 0 … 1.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.arange(100), np.zeros(100), np.zeros(100))
+    >>> events = make_events(np.arange(100), np.zeros(100, int), np.zeros(100, int))
     >>> DropTime(0.25).account(events, Sensor(2, 1, 1), torch.Generator()).lost
     {'DropTime': 25}
     """
@@ -80,7 +80,7 @@ class Cutout(EventTransform):
     Raises ConfigError for negative sizes and for a rectangle larger than the sensor.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.arange(9), np.arange(9), np.zeros(9))
+    >>> events = make_events(np.arange(9), np.arange(9), np.zeros(9, int))
     >>> Cutout(1, 4).account(events, Sensor(2, 1, 9), torch.Generator()).lost
     {'Cutout': 4}
     """

@@ -41,7 +41,7 @@ def over_recordings(
 
     >>> from localspike.data import make_events
     >>> from localspike.data.transforms.events import TimeCrop
-    >>> events = make_events(np.array([0, 9, 0, 3]), np.zeros(4), np.zeros(4))
+    >>> events = make_events(np.array([0, 9, 0, 3]), np.zeros(4, int), np.zeros(4, int))
     >>> crop, sensor = TimeCrop(5, place=0), Sensor(2, 1, 1)
     >>> over_recordings(crop, events, np.array([0, 2, 4]), sensor, seed=0).offsets.tolist()
     [0, 1, 3]

@@ -25,7 +25,7 @@ class Jitter(EventTransform):
     outside 0 … 10⁹ µs and 0 … 65536 pixels.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.arange(50) * 9, np.zeros(50), np.zeros(50))
+    >>> events = make_events(np.arange(50) * 9, np.zeros(50, int), np.zeros(50, int))
     >>> moved, _ = Jitter(time_us=20.0)(events, Sensor(2, 1, 1), torch.Generator())
     >>> len(moved), bool((np.diff(moved["t"]) >= 0).all()), bool((moved["t"] == events["t"]).all())
     (50, True, False)
@@ -71,7 +71,7 @@ class FlipPolarity(EventTransform):
     probabilities and for a sensor without two polarities.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.arange(2), np.zeros(2), np.array([0, 1]))
+    >>> events = make_events(np.arange(2), np.zeros(2, int), np.array([0, 1]))
     >>> FlipPolarity(1.0)(events, Sensor(2, 1, 1), torch.Generator())[0]["p"].tolist()
     [1, 0]
     """
@@ -96,7 +96,7 @@ class MergePolarity(EventTransform):
     """Forget the polarity: all events get 0, on a sensor with one.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.arange(2), np.zeros(2), np.array([0, 1]))
+    >>> events = make_events(np.arange(2), np.zeros(2, int), np.array([0, 1]))
     >>> merged, sensor = MergePolarity()(events, Sensor(2, 1, 1), torch.Generator())
     >>> merged["p"].tolist(), sensor.polarities
     ([0, 0], 1)

@@ -24,7 +24,7 @@ class Crop(EventTransform):
     upper left corner (row, column). Raises ConfigError for a window that is not on the sensor.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([1, 2]), np.array([0, 3]), np.zeros(2))
+    >>> events = make_events(np.array([1, 2]), np.array([0, 3]), np.zeros(2, int))
     >>> cut, sensor = Crop(1, 2, place=(0, 2))(events, Sensor(2, 1, 4), torch.Generator())
     >>> cut["x"].tolist(), sensor
     ([1], Sensor(polarities=2, height=1, width=2))

@@ -26,7 +26,7 @@ class TimeCrop(EventTransform):
     is kept from its first event on. Raises ConfigError for a window without length.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([10, 20, 30]), np.zeros(3), np.zeros(3))
+    >>> events = make_events(np.array([10, 20, 30]), np.zeros(3, int), np.zeros(3, int))
     >>> TimeCrop(15, place="first")(events, Sensor(2, 1, 1), torch.Generator())[0]["t"].tolist()
     [0, 10]
     """
@@ -74,7 +74,7 @@ class TimeReverse(EventTransform):
     a sensor with one polarity has nothing to swap. Raises ConfigError for impossible probabilities.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([3, 4, 9]), np.arange(3), np.zeros(3))
+    >>> events = make_events(np.array([3, 4, 9]), np.arange(3), np.zeros(3, int))
     >>> back, _ = TimeReverse(1.0)(events, Sensor(2, 1, 3), torch.Generator())
     >>> back["t"].tolist(), back["x"].tolist(), back["p"].tolist()
     ([3, 8, 9], [2, 1, 0], [1, 1, 1])
@@ -108,7 +108,7 @@ class TimeScale(EventTransform):
     DataError where a time would pass 2⁶² µs.
 
     >>> from localspike.data import make_events
-    >>> events = make_events(np.array([3, 4, 9]), np.arange(3), np.zeros(3))
+    >>> events = make_events(np.array([3, 4, 9]), np.arange(3), np.zeros(3, int))
     >>> TimeScale(0.5)(events, Sensor(2, 1, 3), torch.Generator())[0]["t"].tolist()
     [3, 3, 6]
     """
