@@ -58,6 +58,7 @@ def tonic() -> dict[str, Reader]:
         "aedat4-lz4": aedat4,
         "aedat4-zstd": aedat4,
         "nmnist": lambda path: source.read_mnist_file(path, nmnist),
+        "shd-small": shd,
         "shd": shd,
     }
 

@@ -166,6 +166,7 @@ PLAIN: dict[str, Reader] = {
     "nmnist": nmnist,
     "npz": npz,
     "npz-stored": npz,
+    "shd-small": shd,
     "shd": shd,
 }
 

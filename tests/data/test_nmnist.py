@@ -260,7 +260,7 @@ def test_the_real_raw_file(real_root: Path) -> None:
 
 def test_bad_arguments(write_nmnist) -> None:
     root = write_nmnist([ONE])
-    with pytest.raises(DataError, match="bin_ms: impossible number"):
+    with pytest.raises(DataError, match="nmnist: impossible bin_ms: got 0"):
         nmnist("test", root, bin_ms=0)
     with pytest.raises(DataError, match="nmnist: impossible number of steps: got 0"):
         nmnist("test", root, steps=0)
