@@ -28,3 +28,8 @@ def ctrl_c_is_heard() -> None:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     torch.manual_seed(0)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes stay out of names: parallel workers refuse names that differ, and gzip writes the time."""
+    return argname if isinstance(val, bytes | bytearray | memoryview) else None
