@@ -88,6 +88,11 @@ def compiled(on: bool = True) -> Iterator[None]:
         _on.reset(before)
 
 
+def active() -> bool:
+    """Whether kernels of this thread run compiled now."""
+    return _on.get()
+
+
 def seconds_spent() -> float:
     """Seconds this process has spent in first calls of compiled kernels."""
     return _spent
@@ -109,7 +114,7 @@ class Kernel:
         self._seen: set[object] = set()
         self._failed = False
 
-    def __call__(self, *tensors: Tensor, key: object = None) -> Any:
+    def __call__(self, *tensors: Tensor | bool | None, key: object = None) -> Any:
         """The result; ``key`` names the variant, so that a first call is known as one."""
         global _spent
         if not _on.get() or self._failed:
@@ -127,7 +132,7 @@ class Kernel:
             _spent += time.perf_counter() - started
         return result
 
-    def _give_up(self, error: Exception, tensors: tuple[Tensor, ...]) -> Any:
+    def _give_up(self, error: Exception, tensors: tuple[Tensor | bool | None, ...]) -> Any:
         self._failed = True
         result = self.function(*tensors)  # where this fails too, it is no matter of compiling
         text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -18,12 +18,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .compiling import Kernel
+from .compiling import Kernel, active
 from .neuron import Constants, NeuronState, neuron_step
 from .surrogate import Surrogate, heaviside
 
 MOST = 16
 """Steps unrolled at most: machine code, and the time to make it, grow with them."""
+
+SMALL = 1 << 20
+"""Elements up to which eager code may hold a second copy for the sake of fewer calls."""
 
 
 class TwoTraceConstants(NamedTuple):
@@ -46,6 +49,16 @@ def chunk_of(steps: int) -> int:
     return max(range(MOST // 2, MOST + 1), key=lambda k: (-(steps % k), k))
 
 
+class Choice(NamedTuple):
+    """Max pooling's choice of one neuron in every window of size × size: see `maxpool`.
+
+    ``which`` uint8 [T, R, 1, Q, 1, C], the place of the chosen one.
+    """
+
+    which: Tensor
+    size: int
+
+
 def scan(
     currents: Tensor, v: Tensor, constants: Constants, psi: Surrogate, inclusive: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,23 +69,19 @@ def scan(
     >>> o.flatten().tolist()
     [0.0, 1.0, 0.0, 1.0]
     """
-    kernel, steps = _scan_kernel(constants, psi, inclusive), len(currents)
-    o = torch.empty(currents.shape, dtype=currents.dtype, device=currents.device)
-    slopes = torch.empty_like(o)
-    for part in _parts(steps):
-        key = (part.stop - part.start, currents.dtype, v.dtype, currents.stride(0) == 0, v.device)
-        v = kernel(currents[part], v, o[part], slopes[part], key=key)
-    return o, slopes, v
-
-
-def _parts(steps: int) -> list[slice]:
-    size = chunk_of(steps)
-    return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
+    kernel, static = _scan_kernel(constants, psi, inclusive), currents.stride(0) == 0
+    o, slopes = Joined(currents), Joined(currents)
+    for part in _parts(currents):
+        key = (part.stop - part.start, currents.dtype, v.dtype, static, v.device)
+        fired, slope, v = kernel(currents[part], v, key=key)
+        o.add(part, fired)
+        slopes.add(part, slope)
+    return o.whole(), slopes.whole(), v
 
 
 @lru_cache(256)
 def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kernel:
-    def run(currents: Tensor, v: Tensor, o_out: Tensor, psi_out: Tensor) -> Tensor:
+    def run(currents: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         spikes, slopes = [], []
         for current in currents.unbind(0):
             u, o, after = neuron_step(
@@ -80,60 +89,116 @@ def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kerne
                 spike=lambda d: heaviside(d, inclusive),
             )  # fmt: skip
             v = after.v
-            spikes.append(o.to(o_out.dtype))
-            slopes.append(psi(u - constants.threshold).to(o_out.dtype))
-        o_out.copy_(torch.stack(spikes))
-        psi_out.copy_(torch.stack(slopes))
-        return v
+            spikes.append(o.to(currents.dtype))
+            slopes.append(psi(u - constants.threshold).to(currents.dtype))
+        return torch.stack(spikes), torch.stack(slopes), v
 
     return Kernel(run)
 
 
-def collapse(m: Tensor, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
-    """c[s] = α_pre a[s] + λ_pre c[s+1] + α_post m[s] h[s] with a = m Ψ; m, Ψ, c [T, N].
+def collapse(
+    m: Tensor, psi: Tensor, constants: TwoTraceConstants, choice: Choice | None = None
+) -> Tensor:
+    """c[s] = α_pre a[s] + λ_pre c[s+1] + α_post m[s] h[s] with a = m Ψ; Ψ and c [T, ...].
 
-    Sums are float32 (or the dtype of m above it); the result has the dtype of m.
+    m may be smaller than Ψ where it is the same over an axis; with a ``choice`` it arrives at the
+    chosen neuron of every window alone. Sums are float32 (or the dtype of Ψ above it); the result
+    has the dtype of Ψ.
 
     >>> collapse(torch.ones(3, 1), torch.ones(3, 1), TwoTraceConstants(0.5)).flatten()
     tensor([1.7500, 1.5000, 1.0000])
     """
-    c, parts = torch.empty_like(m), _parts(len(m))
-    carried = _start(m)
-    kernel, key = _collapse_kernel(constants), (m.dtype, psi.dtype, m.device)
+    out, carried = Joined(psi), None
+    kernel, parts = _collapse_kernel(constants, _size(choice)), _parts(psi)
     for part, h in zip(parts[::-1], _behind(psi, constants, parts)[::-1], strict=True):
-        size = part.stop - part.start
-        carried = kernel(m[part], psi[part], carried, h, c[part], key=(size, *key))
-    return c
+        more = part.start > 0
+        key = (part.stop - part.start, more, carried is None, m.dtype, psi.dtype, psi.device)
+        c, carried = kernel(m[part], psi[part], carried, h, _which(choice, part), more, key=key)
+        out.add(part, c)
+    return out.whole()
 
 
-def collapse_sum(m: Tensor, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
-    """Σ_s c[s] [N] of `collapse`: all that a static input is contracted with.
+def collapse_sum(
+    m: Tensor, psi: Tensor, constants: TwoTraceConstants, choice: Choice | None = None
+) -> Tensor:
+    """Σ_s c[s] of `collapse`: all that a static input is contracted with.
 
     >>> collapse_sum(torch.ones(3, 1), torch.ones(3, 1), TwoTraceConstants(0.5))
     tensor([4.2500])
     """
-    parts, total, carried = _parts(len(m)), _start(m), _start(m)
-    kernel, key = _sum_kernel(constants), (m.dtype, psi.dtype, m.device)
+    total, carried = None, None
+    kernel, parts = _sum_kernel(constants, _size(choice)), _parts(psi)
     for part, h in zip(parts[::-1], _behind(psi, constants, parts)[::-1], strict=True):
-        size = part.stop - part.start
-        carried, total = kernel(m[part], psi[part], carried, h, total, key=(size, *key))
-    return total.to(m.dtype)
+        key = (part.stop - part.start, carried is None, m.dtype, psi.dtype, psi.device)
+        carried, total = kernel(
+            m[part], psi[part], carried, h, _which(choice, part), total, key=key
+        )
+    return total.to(psi.dtype)  # type: ignore[union-attr]  # T ≥ 1
 
 
-def _start(m: Tensor) -> Tensor:
-    wide = torch.promote_types(m.dtype, torch.float32)
-    return torch.zeros(m.shape[1:], dtype=wide, device=m.device)
+def _size(choice: Choice | None) -> int:
+    return 0 if choice is None else choice.size
 
 
-def _behind(psi: Tensor, constants: TwoTraceConstants, parts: list[slice]) -> list[Tensor]:
-    """h before the first step of every part."""
-    h = _start(psi)
-    found = [h]
+def _which(choice: Choice | None, part: slice) -> Tensor | None:
+    return None if choice is None else choice.which[part]
+
+
+def _parts(x: Tensor) -> list[slice]:
+    """The steps of x [T, ...] in groups that one call unrolls."""
+    steps, numbers = len(x), x.numel()
+    size = chunk_of(steps) if active() or numbers <= SMALL else 1
+    return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
+
+
+class Joined:
+    """Results of parts of the time steps, put together; those of a single part as they are."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like, self._whole = like, torch.empty(0)
+
+    def add(self, part: slice, values: Tensor) -> None:
+        """The values [part, ...] of some steps."""
+        if len(values) == len(self._like):
+            self._whole = values
+            return
+        if self._whole.numel() == 0:
+            shape = (len(self._like), *values.shape[1:])
+            self._whole = torch.empty(shape, dtype=values.dtype, device=values.device)
+        self._whole[part].copy_(values)
+
+    def whole(self) -> Tensor:
+        """All steps [T, ...]."""
+        return self._whole
+
+
+def rates(o: Tensor) -> Tensor:
+    """Mean spikes per neuron [T, B] of o [T, B, n], summed in float32 (or the dtype above it).
+
+    >>> rates(torch.tensor([[[1.0, 0.0, 1.0, 0.0]]]))
+    tensor([[0.5000]])
+    """
+    mean: Tensor = _RATES(o, key=(o.dtype, o.device))
+    return mean
+
+
+_RATES = Kernel(lambda o: o.to(_wide(o)).mean(2))
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _behind(
+    psi: Tensor, constants: TwoTraceConstants, parts: list[slice]
+) -> list[Tensor] | list[None]:
+    """h before the first step of every part; None for all where the rule has no post trace."""
+    if not constants.post_gain:
+        return [None] * len(parts)
+    found = [torch.zeros(psi.shape[1:], dtype=_wide(psi), device=psi.device)]
     for part in parts[:-1]:
-        if constants.post_gain:
-            key = (part.stop - part.start, psi.dtype, psi.device)
-            h = _behind_kernel(constants.post_decay)(psi[part], h, key=key)
-        found.append(h)
+        key = (part.stop - part.start, psi.dtype, psi.device)
+        found.append(_behind_kernel(constants.post_decay)(psi[part], found[-1], key=key))
     return found
 
 
@@ -154,38 +219,63 @@ def _exclusive(slopes: list[Tensor], h: Tensor, decay: float) -> list[Tensor]:
 
 
 def _posts(
-    m: Tensor, psi: Tensor, carried: Tensor, h: Tensor, c: TwoTraceConstants
+    signal: list[Tensor],
+    slope: list[Tensor],
+    carried: Tensor | None,
+    h: Tensor | None,
+    c: TwoTraceConstants,
 ) -> tuple[list[Tensor], Tensor]:
     """The post factors of a part in the order of time, and c before it."""
-    signal, slope = [x.to(h.dtype) for x in m.unbind(0)], [x.to(h.dtype) for x in psi.unbind(0)]
-    behind = _exclusive(slope[:-1], h, c.post_decay) if c.post_gain else []
+    behind = [] if h is None else _exclusive(slope[:-1], h, c.post_decay)
     posts = []
     for s in range(len(signal) - 1, -1, -1):
         a = signal[s] * slope[s] if c.pre_gain == 1.0 else signal[s] * slope[s] * c.pre_gain
-        carried = a + c.pre_decay * carried
+        carried = a if carried is None else a + c.pre_decay * carried
         post = carried + c.post_gain * (signal[s] * behind[s]) if behind else carried
         posts.append(post)
+    assert carried is not None  # a part has a step
     return posts[::-1], carried
 
 
+def _signals(m: Tensor, which: Tensor | None, size: int, dtype: torch.dtype) -> list[Tensor]:
+    """m of every step, at the chosen neurons of windows of ``size`` where there is a choice."""
+    wide = [x.to(dtype) for x in m.unbind(0)]
+    if which is None:
+        return wide
+    # In floating point, which machine code compares sixteen at a time, unlike bytes.
+    places = torch.arange(size * size, dtype=dtype, device=m.device).view(size, 1, size, 1)
+    chosen = [w.to(dtype) == places for w in which.unbind(0)]
+    return [torch.where(here, x, 0.0) for x, here in zip(wide, chosen, strict=True)]
+
+
+def _slopes(psi: Tensor) -> list[Tensor]:
+    return [x.to(_wide(psi)) for x in psi.unbind(0)]
+
+
 @lru_cache(256)
-def _collapse_kernel(constants: TwoTraceConstants) -> Kernel:
-    def run(m: Tensor, psi: Tensor, carried: Tensor, h: Tensor, out: Tensor) -> Tensor:
-        posts, carried = _posts(m, psi, carried, h, constants)
-        out.copy_(torch.stack(posts))
-        return carried
+def _collapse_kernel(constants: TwoTraceConstants, size: int) -> Kernel:
+    def run(
+        m: Tensor, psi: Tensor, carried: Tensor | None, h: Tensor | None, which: Tensor | None,
+        more: bool,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        signals = _signals(m, which, size, _wide(psi))
+        posts, carried = _posts(signals, _slopes(psi), carried, h, constants)
+        return torch.stack([p.to(psi.dtype) for p in posts]), carried if more else None
 
     return Kernel(run)
 
 
 @lru_cache(256)
-def _sum_kernel(constants: TwoTraceConstants) -> Kernel:
+def _sum_kernel(constants: TwoTraceConstants, size: int) -> Kernel:
     def run(
-        m: Tensor, psi: Tensor, carried: Tensor, h: Tensor, total: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        posts, carried = _posts(m, psi, carried, h, constants)
+        m: Tensor, psi: Tensor, carried: Tensor | None, h: Tensor | None, which: Tensor | None,
+        total: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        signals = _signals(m, which, size, _wide(psi))
+        posts, carried = _posts(signals, _slopes(psi), carried, h, constants)
         for post in posts:
-            total = total + post
+            total = post if total is None else total + post
+        assert total is not None  # a part has a step
         return carried, total
 
     return Kernel(run)

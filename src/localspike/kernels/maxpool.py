@@ -52,9 +52,9 @@ def pullback(grad: Tensor, which: Tensor, size: int) -> Tensor:
     tensor([1., 0., 0., 0.])
     """
     n, h, w, c = which.shape
-    out = _pullback_kernel(size)(
-        grad.permute(0, 2, 3, 1), which, key=(grad.dtype, grad.device, grad.stride(1) == 1)
-    )
+    # Dense in the same order: the compiler's own transposed loads of bfloat16 came out wrong.
+    rows = grad.permute(0, 2, 3, 1).contiguous()
+    out = _pullback_kernel(size)(rows, which, key=(grad.dtype, grad.device))
     return out.view(n, h * size, w * size, c).permute(0, 3, 1, 2)
 
 
@@ -62,13 +62,14 @@ def pullback(grad: Tensor, which: Tensor, size: int) -> Tensor:
 def _forward_kernel(size: int) -> Kernel:
     def run(rows: Tensor) -> tuple[Tensor, Tensor]:
         parts = [rows[:, :, i, :, j] for i in range(size) for j in range(size)]
-        out = parts[0]
-        for part in parts[1:]:
-            out = torch.maximum(out, part)
-        which = torch.zeros_like(out, dtype=torch.uint8)
-        for place in range(size * size - 1, 0, -1):
-            which = torch.where(parts[place] == out, place, which)
-        return out, torch.where(parts[0] == out, 0, which).to(torch.uint8)
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        # Numbered in floating point, which machine code compares sixteen at a time, unlike bytes.
+        out, which = parts[0].to(wide), torch.zeros(1, dtype=wide, device=rows.device)
+        for place, part in enumerate(parts[1:], start=1):
+            more = part.to(wide) > out
+            which = torch.where(more, float(place), which)
+            out = torch.where(more, part.to(wide), out)
+        return out.to(rows.dtype), which.to(torch.uint8)
 
     return Kernel(run)
 
@@ -76,9 +77,10 @@ def _forward_kernel(size: int) -> Kernel:
 @cache
 def _pullback_kernel(size: int) -> Kernel:
     def run(grad: Tensor, which: Tensor) -> Tensor:
-        nothing = torch.zeros_like(grad)
-        places = [torch.where(which == k, grad, nothing) for k in range(size * size)]
-        rows = [torch.stack(places[i * size : (i + 1) * size], 3) for i in range(size)]
-        return torch.stack(rows, 2)  # [N, h, size, w, size, C]
+        wide = torch.promote_types(grad.dtype, torch.float32)
+        places = torch.arange(size * size, dtype=wide, device=which.device)
+        here = which.to(wide)[:, :, None, :, None] == places.view(size, 1, size, 1)
+        chosen = torch.where(here, grad.to(wide)[:, :, None, :, None], 0.0)
+        return chosen.to(grad.dtype)  # [N, h, size, w, size, C]
 
     return Kernel(run)

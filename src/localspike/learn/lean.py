@@ -11,12 +11,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..kernels import fused
+from ..kernels import fused, windows
 from ..kernels.maxpool import channels_last
 from ..kernels.surrogate import ELEMENTWISE, spike_function
+from ..kernels.windows import Windows
 from ..nn import lean
 from ..nn.layer import Activity, BlockState, Spiking, Weights, is_static
 from ..nn.network import INPUT, Run, State, mean_rate
+from ..rules.class_basis import BoundClassBasis
 from ..rules.eligibility import TwoTrace
 from ..rules.signal import Told
 from .credit import Credit
@@ -65,19 +67,20 @@ class LeanLayerwise(Layerwise):
         learning, signals = self.credit.hidden_with_signal(), dict[str, object]()
         outputs, rates, state = {INPUT: self._laid_out(frames)}, dict[str, Tensor](), dict(state)
         for name, block in self.net.blocks.items():
-            x, weights = self.net.gather(name, outputs), block.weights()
+            x = self.net.gather(name, outputs)
+            weights = block.weights(self.dtype if name in self.lean else None)
             kept, state[name] = self._forward(name, block, x, state[name], weights)
             outputs[name] = kept.out
             self.net.release(name, outputs)
             rates[name] = mean_rate(_fired(kept.o), target.valid)
             if name in learning:
-                told = self._told(name, self._seen(name, kept.out), target, signals)
-                signals[name] = told.state
                 if isinstance(kept, lean.Kept):
-                    self._learn(name, kept, told, gradients)
+                    signals[name] = self._learn(name, kept, target, signals, gradients)
                 else:
+                    told = self._told(name, self._seen(name, kept.out), target, signals)
+                    signals[name] = told.state
                     learn_block(self.credit, name, kept, weights, told, target, gradients)
-                del told
+                    del told
             del kept  # or this layer's sequence would stay while the next one is computed
         run = self._readout(outputs, rates, state)
         assert run.logits is not None  # `Credit` has checked
@@ -112,25 +115,48 @@ class LeanLayerwise(Layerwise):
         wide = x[0].to(dtype).expand(x.shape) if is_static(x) else x.to(dtype)
         return block.sequence(wide, state, weights, spike=spike, dtype=self.dtype)
 
-    def _learn(self, name: str, kept: lean.Kept, told: Told, gradients: Gradients) -> None:
-        """One contraction of a lean block's whole sequence."""
+    def _learn(
+        self,
+        name: str,
+        kept: lean.Kept,
+        target: Target,
+        signals: dict[str, object],
+        gradients: Gradients,
+    ) -> object:
+        """One contraction of a lean block's whole sequence; what its signal keeps."""
         block, eligibility = self.net.blocks[name], self.credit.eligibility(name)
+        assert isinstance(eligibility, TwoTrace)  # `block_obstacle`
+        told, at = self._signal(name, kept, target, signals)
         gradients.add_own(name, told.own)
         if not learns(block):
-            return
-        assert isinstance(eligibility, TwoTrace)  # `block_obstacle`
-        m = block.tail_pullback(told.m.flatten(0, 1), kept.contexts)
-        m = _ordered(m, kept.psi.flatten(0, 1)).unflatten(0, kept.psi.shape[:2])
-        flat_m, flat_psi = fused.flat(m), fused.flat(kept.psi)
-        constants = _constants(eligibility)
-        synapse, x = block.synapse, kept.x
+            return told.state
+        constants, synapse, x = _constants(eligibility), block.synapse, kept.x
         if is_static(x):
-            post = fused.collapse_sum(flat_m, flat_psi, constants)[None]
-            grad = synapse.contract(fused.unflat(post, m[:1])[0], x[0], self.dtype)
+            post = _collapse_sum(at, kept, constants)
+            grad = synapse.contract(post, x[0], self.dtype)
         else:
-            post = fused.unflat(fused.collapse(flat_m, flat_psi, constants), m)
+            post = _collapse(at, kept, constants)
             grad = synapse.contract(post.flatten(0, 1), x.flatten(0, 1), self.dtype)
-        gradients.add_weight(name, grad.to(synapse.weight.dtype))
+        gradients.add_weight(name, grad)
+        return told.state
+
+    def _signal(
+        self, name: str, kept: lean.Kept, target: Target, signals: dict[str, object]
+    ) -> tuple[Told, Tensor | Windows]:
+        """What the signal says, and m at the spikes, one number a window where that is enough."""
+        block, bound = self.net.blocks[name], self.credit.bound[name]
+        if isinstance(bound, BoundClassBasis) and bound.size and kept.out.ndim == 5:
+            known = self.credit.knowledge(name, kept.out, target, None, None)
+            told = bound.at_latents(known)
+            shape = (*told.m.shape[:2], kept.out.shape[2], bound.size, bound.size)
+            at = lean.windows(block, kept, told.m.view(shape))
+            if at is not None:
+                return told, at
+            told = bound.spread(told, known)
+        else:
+            told = self._told(name, self._seen(name, kept.out), target, signals)
+        m = block.tail_pullback(told.m.flatten(0, 1), kept.contexts)
+        return told, _ordered(m, kept.psi.flatten(0, 1)).unflatten(0, kept.psi.shape[:2])
 
     def _readout(self, outputs: dict[str, Tensor], rates: dict[str, Tensor], state: State) -> Run:
         readout, last = self.net.readout, self.net.readout_name
@@ -146,9 +172,25 @@ def _constants(rule: TwoTrace) -> fused.TwoTraceConstants:
     )
 
 
+def _collapse(at: Tensor | Windows, kept: lean.Kept, c: fused.TwoTraceConstants) -> Tensor:
+    """The post factor [T, B, ...]."""
+    if isinstance(at, Windows):
+        return windows.collapse(at, kept.psi, c)
+    return fused.unflat(fused.collapse(fused.flat(at), fused.flat(kept.psi), c), kept.psi)
+
+
+def _collapse_sum(at: Tensor | Windows, kept: lean.Kept, c: fused.TwoTraceConstants) -> Tensor:
+    """The post factor summed over time [B, ...]."""
+    if isinstance(at, Windows):
+        return windows.collapse_sum(at, kept.psi, c)
+    total = fused.collapse_sum(fused.flat(at), fused.flat(kept.psi), c)
+    return fused.unflat(total[None], kept.psi[:1])[0]
+
+
 def _fired(o: Tensor) -> Tensor:
     """Spikes per neuron [T, B] of o [T, B, ...] in any memory order."""
-    return o.mean(dim=tuple(range(2, o.ndim)), dtype=torch.promote_types(o.dtype, torch.float32))
+    events = o.permute(0, 1, 3, 4, 2) if o.ndim == 5 and not o.is_contiguous() else o
+    return fused.rates(events.flatten(2))
 
 
 def _ordered(m: Tensor, like: Tensor) -> Tensor:

@@ -197,7 +197,7 @@ class Learner:
         gradients = Gradients(self.net, self.dtype, self.credit.own_parameters())
         with compiled(self.compiles):
             outcome = self._sequence_schedule().run(frames, target, state, gradients)
-        gradients.write()
+            gradients.write()
         return outcome
 
     def _sequence_schedule(self) -> Layerwise | TwoSweep:

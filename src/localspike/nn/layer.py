@@ -118,10 +118,10 @@ class Spiking(nn.Module):
             shape = op.output_shape(shape)
         return shape
 
-    def weights(self) -> Weights:
-        """The effective weights now."""
-        rec = None if self.recurrent is None else self.recurrent.effective_weight()
-        return Weights(self.synapse.effective_weight(), rec)
+    def weights(self, dtype: torch.dtype | None = None) -> Weights:
+        """The effective weights now, rounded to ``dtype`` where given."""
+        rec = None if self.recurrent is None else self.recurrent.effective_weight(dtype)
+        return Weights(self.synapse.effective_weight(dtype), rec)
 
     def init_state(
         self,

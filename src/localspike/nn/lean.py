@@ -14,8 +14,10 @@ from torch import Tensor
 from ..kernels import fused
 from ..kernels.neuron import Constants
 from ..kernels.surrogate import Surrogate
+from ..kernels.windows import Windows, spread
 from .layer import BlockState, Spiking, Weights, merged_currents
 from .neuron import LIF
+from .tail import AvgPool, GlobalAvgPool, MaxPool
 
 
 class Kept(NamedTuple):
@@ -67,6 +69,29 @@ def sequence(
     out = out.view(*o.shape[:2], *out.shape[1:]) if block.tail else o
     last = fused.unflat(v[None], currents[:1])[0]
     return Kept(x, o, slopes, out, contexts), BlockState(last, None, state.masks)
+
+
+def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
+    """Where a signal m [T, B, C, g, g] at a block's latents arrives, None if that takes all of it.
+
+    The latents are means over equal windows of the block's output; m is ∂L/∂latent.
+    """
+    if kept.psi.ndim != 5 or len(block.tail) > 1 or kept.psi.is_contiguous():
+        return None
+    size, g = kept.psi.shape[3], m.shape[3]
+    outer = kept.out.shape[3]
+    if kept.psi.shape[4] != size or m.shape[4] != g or size % outer or outer % g:
+        return None
+    tail = block.tail[0] if block.tail else None
+    if isinstance(tail, MaxPool):
+        which, shape = kept.contexts[0]
+        inner = outer // g
+        wide = spread((m / inner**2).to(kept.psi.dtype), inner)
+        return Windows(wide, which) if shape is None and size == outer * tail.size else None
+    evenly = isinstance(tail, AvgPool) and size == outer * tail.size
+    if tail is None or isinstance(tail, GlobalAvgPool) or evenly:
+        return Windows(m / (size // g) ** 2)
+    return None
 
 
 def _constants(neuron: LIF) -> Constants:

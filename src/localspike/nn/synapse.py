@@ -39,9 +39,11 @@ class Synapse(nn.Module, ABC):
         self.gain = nn.Parameter(torch.ones(ones)) if standardised else None
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
 
-    def effective_weight(self) -> Tensor:
-        """Ŵ: the standardised weight, or the weight itself."""
-        return self.weight if self.gain is None else norm.standardise(self.weight, self.gain)
+    def effective_weight(self, dtype: torch.dtype | None = None) -> Tensor:
+        """Ŵ: the standardised weight, or the weight itself, rounded to ``dtype`` where given."""
+        if self.gain is None:
+            return self.weight if dtype is None else self.weight.to(dtype)
+        return norm.standardise(self.weight, self.gain, dtype=dtype)
 
     @abstractmethod
     def forward(
@@ -86,18 +88,19 @@ class Synapse(nn.Module, ABC):
         """Add a gradient with respect to Ŵ (and the bias) to the parameters' ``.grad``."""
         if self.gain is not None:
             grad_weight, grad_gain = norm.standardise_pullback(grad_weight, self.weight, self.gain)
-            add_grad(self.gain, grad_gain)
-        add_grad(self.weight, grad_weight)
+            add_grad(self.gain, grad_gain, fresh=True)
+        grad_weight = grad_weight.to(self.weight.dtype)
+        add_grad(self.weight, grad_weight, fresh=self.gain is not None)
         if self.bias is not None and grad_bias is not None:
             add_grad(self.bias, grad_bias)
 
 
-def add_grad(parameter: nn.Parameter, grad: Tensor) -> None:
-    """Add to a parameter's ``.grad``, unless it takes none."""
+def add_grad(parameter: nn.Parameter, grad: Tensor, fresh: bool = False) -> None:
+    """Add to a parameter's ``.grad``, unless it takes none; a ``fresh`` tensor is no one else's."""
     if not parameter.requires_grad:
         return
     if parameter.grad is None:
-        parameter.grad = grad.detach().clone()
+        parameter.grad = grad.detach() if fresh else grad.detach().clone()
     else:
         parameter.grad += grad
 

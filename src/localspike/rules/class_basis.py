@@ -129,10 +129,10 @@ class BoundClassBasis:
 
     def step(self, known: Knowledge, state: Tensor | None) -> Told:
         if not self.spec.latent_decay:
-            return self._signal(self._latents(known.output), known, None)
+            return self.spread(self._signal(self._latents(known.output), known, None), known)
         latents = self.filter(known, state)
         assert latents is not None  # there is a decay
-        return self._signal(latents, known, latents)
+        return self.spread(self._signal(latents, known, latents), known)
 
     def filter(self, known: Knowledge, state: Tensor | None) -> Tensor | None:
         if not self.spec.latent_decay:
@@ -143,6 +143,10 @@ class BoundClassBasis:
         )
 
     def sequence(self, known: Knowledge) -> Told:
+        return self.spread(self.at_latents(known), known)
+
+    def at_latents(self, known: Knowledge) -> Told:
+        """`sequence` with m [T, B, n] at the latents: ∂L/∂a, which the pooling's adjoint spreads."""
         out = known.output
         latents = self._latents(out.flatten(0, 1)).view(*out.shape[:2], self.latents)
         if self.spec.latent_decay:
@@ -163,8 +167,12 @@ class BoundClassBasis:
         if self.spec.scale == "l2_full":
             m = _remove_radial(m, a)
         own = self._own(a * s, plain, error, to_plain) if self.parameters else {}
-        # Spread over the block's positions in the dtype its spikes have.
-        return Told(self._to_output(m.to(known.output.dtype), known.output.shape), state, own)
+        return Told(m, state, own)
+
+    def spread(self, told: Told, known: Knowledge) -> Told:
+        """m over the block's positions, in the dtype its spikes have."""
+        m = told.m.to(known.output.dtype)
+        return told._replace(m=self._to_output(m, known.output.shape))
 
     def _own(
         self, scaled: Tensor, plain: Tensor, error: Tensor, to_plain: Tensor

@@ -1,0 +1,81 @@
+"""A signal that is the same over windows of a feature map, kept at one number a window.
+
+A local signal on latents of g × g says the same to every neuron of a window. Spread out it would
+be as large as the layer, written once and read once for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import fused
+from .fused import Choice, TwoTraceConstants
+
+
+class Windows(NamedTuple):
+    """Where a signal m [T, B, C, g, g] arrives on neurons [T, B, C, H, W] that lie channels last.
+
+    Each value goes to q × q neurons, or (``which``: max pooling's choices, uint8 [T·B, g, g, C])
+    to the chosen one of them.
+    """
+
+    m: Tensor
+    which: Tensor | None = None
+
+
+def collapse(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
+    """`fused.collapse` on maps: Ψ and the result [T, B, C, H, W], channels last.
+
+    >>> psi = torch.ones(2, 1, 1, 4, 4)
+    >>> c = collapse(Windows(torch.ones(2, 1, 1, 2, 2)), psi, TwoTraceConstants(0.5))
+    >>> c[:, 0, 0, 0].tolist()
+    [[1.5, 1.5, 1.5, 1.5], [1.0, 1.0, 1.0, 1.0]]
+    """
+    m, slopes, choice = _folded(at, psi)
+    c = fused.collapse(m, slopes, constants, choice)
+    return _maps(c, psi)
+
+
+def collapse_sum(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
+    """`fused.collapse_sum` on maps: [B, C, H, W], channels last.
+
+    >>> psi = torch.ones(2, 1, 1, 2, 2)
+    >>> total = collapse_sum(Windows(torch.ones(2, 1, 1, 1, 1)), psi, TwoTraceConstants(0.5))
+    >>> total.flatten().tolist()
+    [2.5, 2.5, 2.5, 2.5]
+    """
+    m, slopes, choice = _folded(at, psi)
+    total = fused.collapse_sum(m, slopes, constants, choice)
+    return _maps(total[None], psi[:1])[0]
+
+
+def _folded(at: Windows, psi: Tensor) -> tuple[Tensor, Tensor, Choice | None]:
+    """m [T, R, 1, Q, 1, C] and Ψ [T, R, q, Q, q, C] with R = B·g rows and Q = g columns."""
+    steps, batch, c, rows, columns = at.m.shape
+    q = psi.shape[3] // rows
+    m = at.m.permute(0, 1, 3, 4, 2).reshape(steps, batch * rows, 1, columns, 1, c)
+    slopes = psi.permute(0, 1, 3, 4, 2).reshape(steps, batch * rows, q, columns, q, c)
+    if at.which is None:
+        return m.contiguous(), slopes, None
+    return m.contiguous(), slopes, Choice(at.which.view(m.shape), q)
+
+
+def _maps(x: Tensor, like: Tensor) -> Tensor:
+    """x [T, R, q, Q, q, C] as maps [T, B, C, H, W] in channels-last memory."""
+    t, b, c, h, w = like.shape
+    return x.view(len(x), b, h, w, c).permute(0, 1, 4, 2, 3)
+
+
+def spread(m: Tensor, factor: int) -> Tensor:
+    """m [T, B, C, g, g] with every value on factor × factor places, channels last, as a copy.
+
+    >>> spread(torch.tensor([[1.0, 2.0]]).view(1, 1, 1, 1, 2), 2)[0, 0, 0].tolist()
+    [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
+    t, b, c, h, w = m.shape
+    last = m.permute(0, 1, 3, 4, 2)[:, :, :, None, :, None]
+    wide = last.expand(t, b, h, factor, w, factor, c).reshape(t, b, h * factor, w * factor, c)
+    return wide.permute(0, 1, 4, 2, 3)
