@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from localspike.kernels import compiling, fused, maxpool, neuron, pool, trace
+from localspike.kernels import compiling, fused, maxpool, neuron, pool, trace, windows
 from localspike.kernels.neuron import Constants, NeuronState
 from localspike.kernels.surrogate import Rectangle, Triangle, heaviside
 
@@ -73,7 +73,7 @@ def test_narrow_tensors_keep_their_dtype_and_wide_sums() -> None:
 
 @pytest.mark.parametrize("steps", range(1, 200))
 def test_chunks_cover_every_step_in_order(steps: int) -> None:
-    parts = fused._parts(steps)
+    parts = fused._parts(torch.zeros(steps))
     assert [t for part in parts for t in range(steps)[part]] == list(range(steps))
     assert max(part.stop - part.start for part in parts) <= fused.MOST
 
@@ -114,7 +114,7 @@ def test_max_pooling_leaves_what_it_is_not_made_for() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_compiled_kernels_give_eager_numbers(dtype: torch.dtype) -> None:
     m, psi = wave(13, 64).to(dtype), wave(14, 64)[1:].abs().to(dtype)
-    c, x = fused.TwoTraceConstants(0.9, 1.0, 0.2, -1.0), wave(16, 48).view(4, 3, 8, 8).to(dtype)
+    c, x = fused.TwoTraceConstants(0.9, 1.0, 0.2, -1.0), wave(8, 4096).view(8, 64, 8, 8).to(dtype)
     x = maxpool.channels_last(x)
 
     def everything() -> list[torch.Tensor]:
@@ -124,6 +124,10 @@ def test_compiled_kernels_give_eager_numbers(dtype: torch.dtype) -> None:
             fused.collapse(m, psi, c),
             out,
             maxpool.pullback(out, which, 2),
+            # In the other memory order: torch 2.13 miscompiled that in bfloat16.
+            maxpool.pullback(out.contiguous(), which, 2),
+            windows.collapse(windows.Windows(out[:, None], which), x[:, None], c),
+            windows.collapse_sum(windows.Windows(out[:, None]), x[:, None], c),
         ]
 
     eager = everything()
@@ -187,3 +191,23 @@ def test_who_compiles(
 ) -> None:
     monkeypatch.setattr(compiling, "_cpp_compiler", lambda: "c++" if compiler else None)
     assert compiling.wanted(choice, torch.device("cpu"), neurons, 1000) is answer
+
+
+@pytest.mark.parametrize("c", TRACES)
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_signal_kept_by_windows_is_the_one_spread_out(
+    chosen: bool, c: fused.TwoTraceConstants
+) -> None:
+    steps, batch, side = 13, 2, 6
+    psi = wave(steps, batch * 3 * side * side).abs().view(steps, batch, 3, side, side)
+    x = maxpool.channels_last(psi.flatten(0, 1))
+    psi, m = x.unflatten(0, (steps, batch)), wave(steps, batch * 27).view(steps, batch, 3, 3, 3)
+    wide, which = windows.spread(m, 2), None
+    if chosen:
+        _, which = maxpool.forward(x, 2)
+        wide = maxpool.pullback(m.flatten(0, 1), which, 2).unflatten(0, (steps, batch))
+    expected = fused.collapse(wide.flatten(1), psi.flatten(1), c).view(psi.shape)
+    found = windows.collapse(windows.Windows(m, which), psi, c)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    total = windows.collapse_sum(windows.Windows(m, which), psi, c)
+    torch.testing.assert_close(total, expected.sum(0), rtol=1e-12, atol=1e-12)

@@ -206,3 +206,16 @@ def test_automatic_precision_says_what_it_took(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     learner = Learner(net, rules.tess(), precision="auto")
     assert learner.dtype is None and "no matrix units" in learner.precision_reason
+
+
+@pytest.mark.parametrize("schedule", ["layerwise", "streaming", "two_sweep"])
+@pytest.mark.parametrize("standardised", [True, False])
+def test_gradients_lie_as_their_parameters(standardised: bool, schedule: str) -> None:
+    """Torch's fused optimisers walk both by address and would pair the wrong numbers."""
+    torch.manual_seed(0)
+    net = models.convnet(2, CLASSES, image=16, channels=(4, 6), standardised=standardised)
+    rule = rules.ottt() if schedule == "two_sweep" else rules.tess()
+    learner = Learner(net, rule, schedule=schedule)  # type: ignore[arg-type]
+    learner.gradient(*batch(net, False, torch.float32))
+    for name, p in net.named_parameters():
+        assert p.grad is not None and p.grad.stride() == p.stride(), name

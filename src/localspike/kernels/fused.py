@@ -60,9 +60,15 @@ class Choice(NamedTuple):
 
 
 def scan(
-    currents: Tensor, v: Tensor, constants: Constants, psi: Surrogate, inclusive: bool = False
+    currents: Tensor,
+    v: Tensor | None,
+    constants: Constants,
+    psi: Surrogate,
+    inclusive: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """LIF over currents [T, N] from v [N]: spikes o and Ψ(u − θ) in the currents' dtype, last v.
+
+    v is None at rest: then it is zero, and float32 or the currents' dtype above it.
 
     >>> from .surrogate import Triangle
     >>> o, psi, v = scan(torch.full((4, 1), 0.6), torch.zeros(1), Constants(1.0, 1.0), Triangle())
@@ -72,17 +78,20 @@ def scan(
     kernel, static = _scan_kernel(constants, psi, inclusive), currents.stride(0) == 0
     o, slopes = Joined(currents), Joined(currents)
     for part in _parts(currents):
-        key = (part.stop - part.start, currents.dtype, v.dtype, static, v.device)
+        key = (part.stop - part.start, currents.dtype, v is None, static, currents.device)
         fired, slope, v = kernel(currents[part], v, key=key)
         o.add(part, fired)
         slopes.add(part, slope)
+    assert v is not None  # T ≥ 1
     return o.whole(), slopes.whole(), v
 
 
 @lru_cache(256)
 def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kernel:
-    def run(currents: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def run(currents: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         spikes, slopes = [], []
+        if v is None:
+            v = torch.zeros_like(currents[0], dtype=_wide(currents))
         for current in currents.unbind(0):
             u, o, after = neuron_step(
                 current.to(v.dtype), NeuronState(v), constants,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from . import fused
@@ -65,7 +64,7 @@ def _folded(at: Windows, psi: Tensor) -> tuple[Tensor, Tensor, Choice | None]:
 
 def _maps(x: Tensor, like: Tensor) -> Tensor:
     """x [T, R, q, Q, q, C] as maps [T, B, C, H, W] in channels-last memory."""
-    t, b, c, h, w = like.shape
+    b, c, h, w = like.shape[1:]
     return x.view(len(x), b, h, w, c).permute(0, 1, 4, 2, 3)
 
 

@@ -191,7 +191,9 @@ class Learner:
         generator, companion = self.generator if training else None, self.credit.companion
         batch = frames.shape[1]
         extra = 0 if companion is None else companion.count(batch)
-        state = self.net.init_state(batch, training=training, generator=generator, extra=extra)
+        state = self.net.init_state(
+            batch, training=training, generator=generator, extra=extra, thin=self._runs_lean()
+        )
         if self.schedule == "bptt":
             return ThroughTimeSchedule(self.credit, self.dtype).run(frames, target, state)
         gradients = Gradients(self.net, self.dtype, self.credit.own_parameters())
@@ -199,6 +201,9 @@ class Learner:
             outcome = self._sequence_schedule().run(frames, target, state, gradients)
             gradients.write()
         return outcome
+
+    def _runs_lean(self) -> set[str]:
+        return LeanLayerwise(self.credit, self.dtype).lean if self.lean else set()
 
     def _sequence_schedule(self) -> Layerwise | TwoSweep:
         if self.schedule == "two_sweep":

@@ -130,10 +130,15 @@ class Spiking(nn.Module):
         *,
         training: bool = False,
         generator: torch.Generator | None = None,
+        thin: bool = False,
     ) -> BlockState:
-        """Zero state for samples of ``shape``; dropout masks are drawn when ``training``."""
+        """Zero state for samples of ``shape``; dropout masks are drawn when ``training``.
+
+        ``thin``: the membrane is one zero for all neurons, to be read only.
+        """
         at = self.neuron_shape(shape)
-        v = self.synapse.weight.new_zeros((batch, *at)).detach()
+        v = self.synapse.weight.new_zeros(() if thin else (batch, *at)).detach()
+        v = v.expand(batch, *at)
         masks: list[Tensor | None] = []
         for op in self.tail:
             at = op.output_shape(at)

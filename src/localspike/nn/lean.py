@@ -56,10 +56,11 @@ def sequence(
 ) -> tuple[Kept, BlockState]:
     """The block on x [T, B, ...] from ``state``; see `Spiking.sequence`."""
     currents = merged_currents(block.synapse, x, weights.input, dtype, narrow=dtype is not None)
-    v = _laid_out(state.v, currents[0])
+    at_rest = not any(state.v.stride())  # one zero for all: see `Network.init_state`
+    start = None if at_rest else fused.flat(_laid_out(state.v, currents[0])[None])[0]
     o, slopes, v = fused.scan(
         fused.flat(currents),
-        fused.flat(v[None])[0],
+        start,
         _constants(block.neuron),
         psi,
         block.neuron.fires_at_threshold,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -155,10 +155,12 @@ class Network(nn.Module):
         training: bool = False,
         generator: torch.Generator | None = None,
         extra: int = 0,
+        thin: Container[str] = (),
     ) -> State:
         """Zero state of every block for a batch; ``training`` draws the dropout masks.
 
         ``extra`` samples run through the spiking blocks beside the batch and not to the readout.
+        Membranes of the blocks in ``thin`` are one zero for all neurons, to be read only.
         """
         return {
             name: block.init_state(  # type: ignore[operator]
@@ -166,6 +168,7 @@ class Network(nn.Module):
                 batch if name == self.readout_name else batch + extra,
                 training=training,
                 generator=generator,
+                thin=name in thin,
             )
             for name, block in self.modules_by_name.items()
         }

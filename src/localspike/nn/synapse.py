@@ -96,13 +96,19 @@ class Synapse(nn.Module, ABC):
 
 
 def add_grad(parameter: nn.Parameter, grad: Tensor, fresh: bool = False) -> None:
-    """Add to a parameter's ``.grad``, unless it takes none; a ``fresh`` tensor is no one else's."""
+    """Add to a parameter's ``.grad``, unless it takes none; a ``fresh`` tensor is no one else's.
+
+    The gradient lies in memory as its parameter does: torch's fused optimisers walk both by
+    address and would pair other numbers.
+    """
     if not parameter.requires_grad:
         return
-    if parameter.grad is None:
-        parameter.grad = grad.detach() if fresh else grad.detach().clone()
-    else:
+    if parameter.grad is not None:
         parameter.grad += grad
+    elif fresh and grad.stride() == parameter.stride():
+        parameter.grad = grad.detach()
+    else:
+        parameter.grad = torch.empty_like(parameter).copy_(grad.detach())
 
 
 class Linear(Synapse):

@@ -146,7 +146,7 @@ class BoundClassBasis:
         return self.spread(self.at_latents(known), known)
 
     def at_latents(self, known: Knowledge) -> Told:
-        """`sequence` with m [T, B, n] at the latents: ∂L/∂a, which the pooling's adjoint spreads."""
+        """`sequence` with m [T, B, n] = ∂L/∂a at the latents, which `spread` takes to positions."""
         out = known.output
         latents = self._latents(out.flatten(0, 1)).view(*out.shape[:2], self.latents)
         if self.spec.latent_decay:
