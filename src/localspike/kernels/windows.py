@@ -28,6 +28,7 @@ class Windows(NamedTuple):
 def collapse(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
     """`fused.collapse` on maps: Ψ and the result [T, B, C, H, W], channels last.
 
+    >>> import torch
     >>> psi = torch.ones(2, 1, 1, 4, 4)
     >>> c = collapse(Windows(torch.ones(2, 1, 1, 2, 2)), psi, TwoTraceConstants(0.5))
     >>> c[:, 0, 0, 0].tolist()
@@ -41,6 +42,7 @@ def collapse(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
 def collapse_sum(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
     """`fused.collapse_sum` on maps: [B, C, H, W], channels last.
 
+    >>> import torch
     >>> psi = torch.ones(2, 1, 1, 2, 2)
     >>> total = collapse_sum(Windows(torch.ones(2, 1, 1, 1, 1)), psi, TwoTraceConstants(0.5))
     >>> total.flatten().tolist()
@@ -71,6 +73,7 @@ def _maps(x: Tensor, like: Tensor) -> Tensor:
 def spread(m: Tensor, factor: int) -> Tensor:
     """m [T, B, C, g, g] with every value on factor × factor places, channels last, as a copy.
 
+    >>> import torch
     >>> spread(torch.tensor([[1.0, 2.0]]).view(1, 1, 1, 1, 2), 2)[0, 0, 0].tolist()
     [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
     """

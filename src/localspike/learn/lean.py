@@ -130,13 +130,9 @@ class LeanLayerwise(Layerwise):
         gradients.add_own(name, told.own)
         if not learns(block):
             return told.state
-        constants, synapse, x = _constants(eligibility), block.synapse, kept.x
-        if is_static(x):
-            post = _collapse_sum(at, kept, constants)
-            grad = synapse.contract(post, x[0], self.dtype)
-        else:
-            post = _collapse(at, kept, constants)
-            grad = synapse.contract(post.flatten(0, 1), x.flatten(0, 1), self.dtype)
+        constants = _constants(eligibility)
+        collapse = _collapse_sum if is_static(kept.x) else _collapse
+        grad = lean.contract(block, kept, collapse(at, kept, constants), self.dtype)
         gradients.add_weight(name, grad)
         return told.state
 

@@ -11,23 +11,28 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels import fused
+from ..kernels import fused, unfold
 from ..kernels.neuron import Constants
 from ..kernels.surrogate import Surrogate
 from ..kernels.windows import Windows, spread
-from .layer import BlockState, Spiking, Weights, merged_currents
+from .layer import BlockState, Spiking, Weights, is_static, merged_currents
 from .neuron import LIF
+from .synapse import Conv2d, Synapse
 from .tail import AvgPool, GlobalAvgPool, MaxPool
 
 
 class Kept(NamedTuple):
-    """What a block did, [T, B, ...]; ``contexts`` are the tail's, merged to [T·B]."""
+    """What a block did, [T, B, ...]; ``contexts`` are the tail's, merged to [T·B].
+
+    ``table`` is that of `kernels.unfold` where the convolution was done by matrix products.
+    """
 
     x: Tensor
     o: Tensor
     psi: Tensor
     out: Tensor
     contexts: tuple[Any, ...]
+    table: Tensor | None = None
 
 
 def obstacle(block: Spiking) -> str | None:
@@ -55,7 +60,7 @@ def sequence(
     dtype: torch.dtype | None,
 ) -> tuple[Kept, BlockState]:
     """The block on x [T, B, ...] from ``state``; see `Spiking.sequence`."""
-    currents = merged_currents(block.synapse, x, weights.input, dtype, narrow=dtype is not None)
+    currents, table = _currents(block.synapse, x, weights.input, dtype)
     at_rest = not any(state.v.stride())  # one zero for all: see `Network.init_state`
     start = None if at_rest else fused.flat(_laid_out(state.v, currents[0])[None])[0]
     o, slopes, v = fused.scan(
@@ -69,7 +74,33 @@ def sequence(
     out, contexts = block.tail_forward(o.flatten(0, 1), state.masks)
     out = out.view(*o.shape[:2], *out.shape[1:]) if block.tail else o
     last = fused.unflat(v[None], currents[:1])[0]
-    return Kept(x, o, slopes, out, contexts), BlockState(last, None, state.masks)
+    return Kept(x, o, slopes, out, contexts, table), BlockState(last, None, state.masks)
+
+
+def _currents(
+    synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None
+) -> tuple[Tensor, Tensor | None]:
+    """Currents [T, B, ...], and the table of patches where they were made from one."""
+    merged = x[0] if is_static(x) else x.flatten(0, 1)
+    if (
+        type(synapse) is not Conv2d
+        or is_static(x)
+        or not unfold.pays(merged, weight, synapse.geometry, dtype or weight.dtype)
+    ):
+        return merged_currents(synapse, x, weight, dtype, narrow=dtype is not None), None
+    table = unfold.patches(merged, weight, synapse.geometry)
+    currents = unfold.forward(table, merged, weight, synapse.geometry)
+    return currents.unflatten(0, x.shape[:2]), table
+
+
+def contract(block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """post [T, B, ...] ⊗ the block's input: [B, ...] where that is static, summed over time."""
+    synapse, x = block.synapse, kept.x
+    if is_static(x):
+        return synapse.contract(post, x[0], dtype)
+    if kept.table is not None:
+        return unfold.contract(post.flatten(0, 1), kept.table, synapse.weight)
+    return synapse.contract(post.flatten(0, 1), x.flatten(0, 1), dtype)
 
 
 def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
