@@ -219,3 +219,19 @@ def test_gradients_lie_as_their_parameters(standardised: bool, schedule: str) ->
     learner.gradient(*batch(net, False, torch.float32))
     for name, p in net.named_parameters():
         assert p.grad is not None and p.grad.stride() == p.stride(), name
+
+
+@pytest.mark.parametrize("static", [False, True], ids=["moving", "static"])
+def test_judging_runs_lean_as_well(static: bool) -> None:
+    torch.manual_seed(0)
+    net = conv()
+    learner = Learner(net, rules.tess())
+    frames, labels = batch(net, static, torch.float32)
+    found = []
+    for runs_lean in (True, False):
+        learner.lean = runs_lean
+        result = learner.evaluate(frames, labels, torch.tensor([13, 4, 9, 1]))
+        found.append([result.loss, result.logits, torch.tensor(list(result.rates.values()))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    assert all(p.grad is None for p in net.parameters())

@@ -62,9 +62,15 @@ class LeanLayerwise(Layerwise):
         self.lean = {name for name in credit.net.blocks if block_obstacle(credit, name) is None}
 
     @torch.no_grad()
-    def run(self, frames: Tensor, target: Target, state: State, gradients: Gradients) -> Outcome:
-        """A whole sequence batch [T, B, ...] from zero traces; gradients are added up."""
-        learning, signals = self.credit.hidden_with_signal(), dict[str, object]()
+    def run(
+        self, frames: Tensor, target: Target, state: State, gradients: Gradients | None
+    ) -> Outcome:
+        """A whole sequence batch [T, B, ...] from zero traces; gradients are added up.
+
+        Without ``gradients`` nothing learns.
+        """
+        learning = {} if gradients is None else self.credit.hidden_with_signal()
+        signals = dict[str, object]()
         outputs, rates, state = {INPUT: self._laid_out(frames)}, dict[str, Tensor](), dict(state)
         for name, block in self.net.blocks.items():
             x = self.net.gather(name, outputs)
@@ -73,7 +79,7 @@ class LeanLayerwise(Layerwise):
             outputs[name] = kept.out
             self.net.release(name, outputs)
             rates[name] = mean_rate(_fired(kept.o), target.valid)
-            if name in learning:
+            if gradients is not None and name in learning:
                 if isinstance(kept, lean.Kept):
                     signals[name] = self._learn(name, kept, target, signals, gradients)
                 else:
@@ -84,7 +90,8 @@ class LeanLayerwise(Layerwise):
             del kept  # or this layer's sequence would stay while the next one is computed
         run = self._readout(outputs, rates, state)
         assert run.logits is not None  # `Credit` has checked
-        learn_readout(self.credit, run, target, gradients)
+        if gradients is not None:
+            learn_readout(self.credit, run, target, gradients)
         loss = self.credit.loss.value(run.logits, target.y, target.weight)
         return Outcome(loss, run.logits, rates, run.state)
 

@@ -156,6 +156,11 @@ class Learner:
     def evaluate(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
         """Loss and logits without learning or dropout."""
         frames, target, _ = self._prepare(frames, labels, lengths, learn=False)
+        if self.lean:
+            engine = LeanLayerwise(self.credit, self.dtype)
+            state = self.net.init_state(frames.shape[1], thin=engine.lean)
+            with compiled(self.compiles):
+                return self._result(engine.run(frames, target, state, None), lengths)
         run = self.net.run(frames, dtype=self.dtype, valid=target.valid)
         assert run.logits is not None  # `Credit` has checked that there is a readout
         loss = self.loss.value(run.logits, target.y, target.weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ GROUPS = {
     "neither": ("through time", ORANGE, "D"),
 }
 SIZE = 7.5
+TITLE_WIDTH = 60
 LETTER, LINE = 0.56 * SIZE, 1.25 * SIZE
 RINGS = (7.0, 13.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0)
 ANGLES = (0, 180, 30, 330, 150, 210, 60, 300, 120, 240, 90, 270)
@@ -72,7 +74,8 @@ def _panel(axes: Any, points: Sequence[Point], title: str) -> None:
         )  # fmt: skip
     what, _, measured = title.partition(": ")
     axes.set(xlabel="peak memory while training (MiB)", ylabel="test accuracy (%)")
-    axes.set_title(what + (f"\n{measured}" if measured else ""))
+    # Wrapped, or the titles of two panels run into each other.
+    axes.set_title("\n".join([what, *textwrap.wrap(measured, TITLE_WIDTH)]))
     axes.title.set_fontsize(9)
     axes.margins(x=0.16, y=0.08)
     memory = [point.memory for point in points]
