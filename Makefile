@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
+PEERS  := .venv-peers
 
-.PHONY: setup demo test lint bench
+.PHONY: setup demo test lint bench bench-peers
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -24,5 +25,23 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Half an hour and more; leave the machine to it. The peers need `make bench-peers` first.
 bench: setup
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/localspike bench train
+	$(BIN)/localspike bench train --net mlp
+	$(BIN)/localspike bench train --net recurrent
+	$(BIN)/localspike bench train --net nmnist-conv
+	$(BIN)/localspike bench memory
+	$(BIN)/localspike bench stream
+	$(BIN)/localspike bench scale
+	test ! -x .venv-peers/bin/python || $(BIN)/localspike bench peers
+	$(BIN)/python benchmarks/tables.py
+
+# The libraries the benchmarks compare with, in an environment of their own.
+bench-peers: $(PEERS)/.stamp
+
+$(PEERS)/.stamp: constraints.txt benchmarks/peers/requirements.txt benchmarks/peers/libraries.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --requirement benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers/libraries.txt
+	touch $@
