@@ -11,6 +11,7 @@ import tyro
 
 from ..errors import LocalspikeError, os_advice, os_reason
 from ..learn.interrupt import Interrupted
+from .benching import Bench
 from .checking import Demo, Verify
 from .comparing import Compare
 from .data import Data
@@ -31,6 +32,7 @@ Command = (
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 DESCRIPTION = "Train spiking neural networks with rules that are local in time and space."
 

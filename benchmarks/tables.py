@@ -1,0 +1,223 @@
+"""The README's performance tables, written from the records and from nothing else.
+
+    python benchmarks/tables.py            # rewrite README.md between its markers
+    python benchmarks/tables.py --check    # exit code 1 if that would change anything
+
+A place for a table is <!-- bench:KIND --> … <!-- /bench:KIND --> with KIND one of train, memory,
+stream, scale, peers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+MARK = re.compile(r"<!-- bench:(\w+) -->.*?<!-- /bench:\1 -->", re.DOTALL)
+OPENED = re.compile(r"<!-- bench:(\w+) -->")
+RATIOS = {
+    "vs_naive_bf16": "plain TESS / ours bf16",
+    "vs_naive_f32": "plain TESS / ours float32",
+    "vs_bptt": "our BPTT float32 / ours",
+    "vs_bptt_same_precision": "our BPTT / ours, same precision",
+    "vs_spikingjelly": "SpikingJelly BPTT / ours",
+    "of_floor": "floor / ours",
+}
+Record = dict[str, Any]
+
+
+class Unusable(Exception):
+    """A file that cannot be used, in one line."""
+
+
+def load(folder: Path) -> list[Record]:
+    """Every record that says its kind, by name of file."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Unusable(f"{path} is no JSON: {error}") from error
+        if isinstance(tree, dict) and tree.get("kind") in TABLES:
+            found.append(tree)
+    return found
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown: the first column to the left, the others to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def source(record: Record) -> str:
+    """What the figures above depend on."""
+    machine, threads = record["hardware"], record["threads"]
+    memory = f", {machine['memory_gib']:.0f} GiB" if machine["memory_gib"] else ""
+    where = ", ".join(machine["accelerators"]) if record.get("device") == "cuda" else ""
+    where = where or f"{machine['processor']}, {machine['cores']} cores{memory}"
+    return (
+        f"`{record['command']}`, {record['when'][:10]}, revision {record['revision'][:10]}"
+        f"{'+changes' if record['revision'].endswith('+changes') else ''}, "
+        f"torch {record['versions']['torch']}, {where}, {threads} thread{'s'[: threads != 1]}."
+    )
+
+
+def milliseconds(seconds: float) -> str:
+    """Three digits that count."""
+    value = 1000 * seconds
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def train(records: Sequence[Record]) -> str:
+    """A row per record: our time, and the ratios with the range over the rounds."""
+    head = ["net", "ours, ms/step", *RATIOS.values()]
+    rows, notes = [], []
+    for record in records:
+        best = record["best_precision"]
+        took = record["methods"][f"tess {best}"]["step_s"]["median"]
+        net = f"{record['title']}, B={record['batch']}, T={record['steps']}, n={record['rounds']}"
+        cells = [_ratio(record, key) for key in RATIOS]
+        rows.append([net, f"{milliseconds(took)} ({best})", *cells])
+        reasons = dict.fromkeys(record["missing"].values())
+        notes += [f"{record['title']}: {reason}" for reason in reasons]
+    return "\n\n".join([table(head, rows), *notes, *map(source, records)])
+
+
+def _ratio(record: Record, key: str) -> str:
+    value = record["ratios"][key]
+    if value is None:
+        return "–"
+    parts = record["spread"][key].values()
+    low, high = min(p["min"] for p in parts), max(p["max"] for p in parts)
+    return f"**{value:.2f}** ({low:.2f}–{high:.2f})"
+
+
+def memory(records: Sequence[Record]) -> str:
+    """A row per net and method: the rise at every T, its slope, the share of BPTT's."""
+    parts = []
+    for record in records:
+        steps = sorted({t for row in record["rows"] for t in row["rise_mib"]}, key=int)
+        head = ["net", "method", *(f"T={t}, MiB" for t in steps), "KiB per step", "of BPTT's"]
+        rows = [_memory_row(record, row, steps) for row in record["rows"]]
+        parts += [table(head, rows), f"B={record['batch']}. {source(record)}"]
+    return "\n\n".join(parts)
+
+
+def _memory_row(record: Record, row: Record, steps: Sequence[str]) -> list[str]:
+    rises = [f"{row['rise_mib'][t]['median']:.1f}" if t in row["rise_mib"] else "–" for t in steps]
+    share = record["ratios"].get(row["net"], {}).get(row["method"])
+    share_text = "1" if row["method"] == "bptt" else "–" if share is None else f"1/{1 / share:.1f}"
+    return [row["title"], row["method"], *rises, fit(row.get("kib_per_step"), 2), share_text]
+
+
+def fit(line: Record | None, digits: int) -> str:
+    """A slope with its standard error."""
+    if line is None:
+        return "–"
+    error = "" if line["error"] is None else f" ± {line['error']:.{digits}f}"
+    return f"{line['slope']:.{digits}f}{error}"
+
+
+def stream(records: Sequence[Record]) -> str:
+    """A row per record: steps per second, and the share of Python with its bounds."""
+    head = ["net", "rule", "steps/s", "ms/step", "outside PyTorch's operations"]
+    rows = []
+    for record in records:
+        over, took = record["overhead"], record["step_s"]["median"]
+        share = f"{100 * over['share']:.0f} % ({100 * over['low']:.0f}–{100 * over['high']:.0f})"
+        speed = f"{record['steps_per_second']:,.0f}"
+        rows.append([record["title"], record["rule"], speed, milliseconds(took), share])
+    return "\n\n".join([table(head, rows), *map(source, records)])
+
+
+def scale(records: Sequence[Record]) -> str:
+    """A row per axis and schedule: fitted exponents with their standard errors."""
+    head = ["axis", "schedule", "sizes fitted", "time", "time by products", "memory"]
+    parts = []
+    for record in records:
+        rows = []
+        for row in record["rows"]:
+            sizes = f"{row['fitted_from']}–{row['points'][-1]['size']}"
+            fits = [fit(row[key], 2) for key in ("time", "time_of_products", "memory")]
+            rows.append([row["axis"], row["schedule"], sizes, *fits])
+        parts += [table(head, rows), source(record)]
+    return "\n\n".join(parts)
+
+
+def peers(records: Sequence[Record]) -> str:
+    """A table per case: every method's time, that over ours, its memory."""
+    parts = []
+    for record in records:
+        for case in record["cases"]:
+            head = [f"{case['title']}, B={case['batch']}, T={case['steps']}", "ms/step"]
+            head += [f"/ {case['divided_by']}", "memory, MiB"]
+            parts.append(table(head, [_peer(*pair) for pair in case["methods"].items()]))
+            reasons = case["missing"].items()
+            parts += [f"Left out: {name} ({reason.rstrip('.')})." for name, reason in reasons]
+        parts.append(f"n={record['rounds']} rounds. {source(record)}")
+    return "\n\n".join(parts)
+
+
+def _peer(name: str, method: Record) -> list[str]:
+    over, rise = method["over_ours"], method["rise_mib"]
+    ratio = f"{over['ratio']:.2f} ({over['min']:.2f}–{over['max']:.2f})"
+    memory_text = "–" if rise is None else f"{rise:,.0f}"
+    return [name, milliseconds(method["step_s"]["median"]), ratio, memory_text]
+
+
+TABLES: dict[str, Callable[[Sequence[Record]], str]] = {
+    "train": train,
+    "memory": memory,
+    "stream": stream,
+    "scale": scale,
+    "peers": peers,
+}
+
+
+def rewritten(text: str, records: Sequence[Record]) -> str:
+    """The text with every table made anew."""
+
+    def fill(found: re.Match[str]) -> str:
+        kind = found[1]
+        if kind not in TABLES:
+            raise Unusable(f"unknown table {kind!r}; there are {', '.join(TABLES)}")
+        own = [record for record in records if record["kind"] == kind]
+        made = TABLES[kind](own) if own else f"Not measured yet: `localspike bench {kind}`."
+        return f"<!-- bench:{kind} -->\n{made}\n<!-- /bench:{kind} -->"
+
+    opened = [found[1] for found in OPENED.finditer(text)]
+    closed = [found[1] for found in MARK.finditer(text)]
+    if opened != closed:
+        raise Unusable(f"markers are opened for {opened} and whole for {closed}")
+    return MARK.sub(fill, text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite the page, or with --check say whether that would change it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("page", nargs="?", type=Path, default=HERE.parent / "README.md")
+    parser.add_argument("--records", type=Path, default=HERE / "records")
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    asked = parser.parse_args(arguments)
+    try:
+        before = asked.page.read_text(encoding="utf-8")
+        after = rewritten(before, load(asked.records))
+    except (Unusable, OSError) as error:
+        print(f"tables.py: {error}", file=sys.stderr)
+        return 2
+    if before == after:
+        return 0
+    if asked.check:
+        print(f"{asked.page} is not what its records say", file=sys.stderr)
+        return 1
+    asked.page.write_text(after, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
