@@ -31,5 +31,5 @@ def seeded() -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes stay out of names: parallel workers refuse names that differ, and gzip writes the time."""
+    """Bytes stay out of names: gzip writes the time, and parallel workers compare names."""
     return argname if isinstance(val, bytes | bytearray | memoryview) else None

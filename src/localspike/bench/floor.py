@@ -1,8 +1,9 @@
 """The floor of a training step: every layer's forward product and one weight contraction.
 
-T and B merged, a static first layer once, input of zeros and ones, in the faster of the two memory
-layouts, which is measured layer by layer. No neurons, no signal, no optimiser: what no learning
-rule that changes weights can go below with the same products.
+T and B merged, a static first layer once, input of zeros and ones, in the fastest of three forms,
+which is measured layer by layer: the library's convolution in either memory layout, or two matrix
+products over a table of patches (`kernels.unfold`). No neurons, no signal, no optimiser: what no
+learning rule that changes weights can go below with the same products.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..kernels import unfold
 from ..nn import Conv2d, Linear, Network
 from ..nn.synapse import Synapse
 from .workload import Workload
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+PATCHES = "patches"
 _TRIALS = 3
 _SPIKES = 0.15
 
@@ -81,10 +84,11 @@ class Floor:
                 layer.run(layer)
 
     def choose_layouts(self) -> dict[str, str]:
-        """Keep every layer in the layout in which its own products are faster; by layer."""
+        """Keep every layer in the form in which its own products are fastest; by layer."""
         for layer in self.layers:
             if layer.x.ndim == 4:
-                seconds = {name: self._seconds(layer, name) for name in LAYOUTS}
+                forms = [*LAYOUTS, *([PATCHES] if len(layer.x[0]) == layer.weight.shape[1] else [])]
+                seconds = {name: self._seconds(layer, name) for name in forms}
                 _lay_out(layer, min(seconds, key=seconds.__getitem__))
         return {layer.name: layer.layout for layer in self.layers}
 
@@ -106,7 +110,7 @@ class Floor:
 
 
 def _lay_out(layer: Layer, layout: str) -> None:
-    order, layer.layout = LAYOUTS[layout], layout
+    order, layer.layout = LAYOUTS.get(layout, torch.channels_last), layout
     layer.x, layer.weight, layer.post = (
         part.contiguous(memory_format=order) for part in (layer.x, layer.weight, layer.post)
     )
@@ -125,6 +129,11 @@ def _convolution(synapse: Conv2d) -> Callable[[Layer], None]:
     stride, padding, groups = synapse.geometry
 
     def run(layer: Layer) -> None:
+        if layer.layout == PATCHES:
+            table = unfold.patches(layer.x, layer.weight, synapse.geometry)
+            unfold.forward(table, layer.x, layer.weight, synapse.geometry)
+            unfold.contract(layer.post, table, layer.weight)
+            return
         F.conv2d(layer.x, layer.weight, None, stride, padding, 1, groups)
         torch.ops.aten.convolution_backward(
             layer.post, layer.x, layer.weight, None, [stride] * 2, [padding] * 2, [1, 1],
