@@ -3,10 +3,12 @@
     python benchmarks/data.py            # a JSON record in benchmarks/records/
     python benchmarks/data.py --quick    # fewer samples and repeats, nothing recorded
 
-Needs LOCALSPIKE_DATA with N-MNIST (the 1 ms file) and CIFAR-10. Per case the arms take turns, an
-epoch each, so that drift of the machine hits all of them alike; a ratio is one of medians. Workers
-of a DataLoader live on from epoch to epoch and are warm. What is timed is the loop over the
-batches without a network, one torch thread per process.
+Needs LOCALSPIKE_DATA with N-MNIST (the 1 ms file) and CIFAR-10. Before anything is timed, the arms
+must give the same samples where nothing is drawn. Per case the arms take turns, an epoch each, each
+round beginning with another one, so that drift of the machine hits all of them alike; a ratio is
+one of medians, that of processor time one of this process alone. Workers of a DataLoader live on
+from epoch to epoch and are warm. What is timed is the loop over the batches without a network, one
+torch thread per process.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from localspike.recipes.folder import revision, versions
 
 HERE = Path(__file__).resolve().parent
 BATCH, STEPS = 64, 8
-# As in measure.py: threads that wait for each other measure what else the machine does.
+# Threads that wait for each other measure what else the machine does.
 THREADS = 1
 REPEATS, QUICK_REPEATS = 9, 3
 LIMIT: dict[str, int | None] = {"nmnist": None, "cifar10": 10_000}
@@ -65,12 +67,26 @@ def cases(limit: dict[str, int | None], cache: Path) -> Iterator[Case]:
     kept, _ = fetch(lambda: events, {"limit": limit["nmnist"]}, cache=cache)
     raw = nmnist("train", limit=limit["nmnist"], bin_ms=1, steps=400)
     each = Events(raw, bin_us=10_000, steps=events.steps)
+    check_same(events, kept, each)
     yield case("nmnist", {MINE: events, CACHED: kept}, None, each)
     for name, augment in (("moved", MOVED), ("moved and thinned", THINNED)):
         samples = Augmented(each, augment.shift, augment.drop)
-        yield case(f"nmnist, {name}", {MINE: events}, augment, samples)
+        yield case(f"nmnist, {name}", {MINE: events, CACHED: kept}, augment, samples)
     images = cifar10("train", limit=limit["cifar10"])
+    check_same(images, images, Images(images, ImageAugment(pad=0, flip=False, cutout=0), flip=0.0))
     yield case("cifar10, crop, flip, cutout", {MINE: images}, IMAGE, Images(images, IMAGE))
+
+
+def check_same(mine: Dataset, cached: Dataset, samples: Any) -> None:
+    """Stop unless our first batch is that of the per-sample data set."""
+    chosen = list(range(BATCH))
+    theirs = torch.stack([samples[number][0] for number in chosen])
+    labels = torch.tensor([samples[number][1] for number in chosen])
+    for data in (mine, cached):
+        batch = data.batch(chosen)
+        frames = batch.frames[0] if theirs.dim() == 4 else batch.frames.transpose(0, 1)
+        if not (torch.equal(frames, theirs) and torch.equal(batch.labels, labels)):
+            raise SystemExit(f"{mine.name}: the arms do not give the same samples")
 
 
 def case(name: str, mine: dict[str, Dataset], augment: Any, samples: Any) -> Case:
@@ -94,12 +110,12 @@ def theirs(batches: Iterable[Any]) -> Epoch:
     return lambda: batches
 
 
-def seconds(epoch: Epoch) -> float:
-    """Time to have all batches of an epoch."""
-    started = time.perf_counter()
+def seconds(epoch: Epoch) -> tuple[float, float]:
+    """Time to have all batches of an epoch, and processor time of this process."""
+    started, worked = time.perf_counter(), time.process_time()
     for _ in epoch():
         pass
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - worked
 
 
 def spread(values: list[float]) -> Figures:
@@ -109,9 +125,14 @@ def spread(values: list[float]) -> Figures:
 
 def compare(this: Case, repeats: int) -> list[dict[str, Any]]:
     """A row per arm: time of an epoch, and how many times longer than ours its median is."""
-    rounds = [{arm: seconds(run) for arm, run in this.arms.items()} for _ in range(repeats + 1)]
-    times = {arm: [one[arm] for one in rounds[1:]] for arm in this.arms}  # the first warms up
-    first = statistics.median(times[MINE])
+    names, rounds = list(this.arms), []
+    for number in range(repeats + 1):  # the first warms up
+        turn = number % len(names)
+        rounds.append({arm: seconds(this.arms[arm]) for arm in names[turn:] + names[:turn]})
+    times, worked = (
+        {arm: [one[arm][what] for one in rounds[1:]] for arm in names} for what in (0, 1)
+    )
+    first, work = statistics.median(times[MINE]), statistics.median(worked[MINE])
     return [
         {
             "case": this.name,
@@ -121,9 +142,15 @@ def compare(this: Case, repeats: int) -> list[dict[str, Any]]:
             "n": repeats,
             "epoch_s": spread(values),
             "ratio_of_medians": statistics.median(values) / first,
+            "ratio_of_processor_time": _in_one_process(arm, statistics.median(worked[arm]) / work),
         }
         for arm, values in times.items()
     ]
+
+
+def _in_one_process(arm: str, ratio: float) -> float | None:
+    """Workers' time is not that of this process."""
+    return ratio if not arm.startswith(PLAIN) or arm == f"{PLAIN}0" else None
 
 
 def opening(limit: dict[str, int | None], repeats: int) -> list[dict[str, Any]]:
@@ -213,10 +240,11 @@ def show(row: dict[str, Any]) -> str:
             f"{cache['max']:.3f}), {row['bytes_over_entry']:.1f} times smaller than bytes"
         )
     time_, per = row["epoch_s"], 1e6 / row["samples"]
+    work = row["ratio_of_processor_time"]
     return (
         f"  {row['arm']:26} {time_['median']:7.3f} s/epoch ({time_['min']:.3f} to "
         f"{time_['max']:.3f})  {per * time_['median']:6.1f} µs/sample  "
-        f"ratio {row['ratio_of_medians']:.2f}"
+        f"ratio {row['ratio_of_medians']:.2f}" + (f" (processor {work:.2f})" if work else "")
     )
 
 
@@ -233,9 +261,11 @@ def main() -> None:
     """Measure every case, print a table, and keep a record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few samples, nothing recorded")
-    quick = parser.parse_args().quick
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="epochs timed per arm")
+    given = parser.parse_args()
+    quick = given.quick
     torch.set_num_threads(THREADS)
-    repeats, limit = (QUICK_REPEATS, QUICK_LIMIT) if quick else (REPEATS, LIMIT)
+    repeats, limit = (QUICK_REPEATS, QUICK_LIMIT) if quick else (given.repeats, LIMIT)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for this in cases(limit, Path(folder)):

@@ -2,7 +2,7 @@
 
     python benchmarks/long_recording.py                      # 10 minutes at 50,000 events/s
     python benchmarks/long_recording.py --minutes 0.5        # a short one
-    python benchmarks/long_recording.py --form dat           # or npz, npy (default)
+    python benchmarks/long_recording.py --form evt3          # or dat, aedat4, npz, npy (default)
 
 A made-up recording (a spot that circles before a 32 × 32 event camera, in noise) is written to a
 temporary file chunk by chunk, then read back with `chunks_of`, binned with `stream_frames` (10 ms
@@ -33,9 +33,9 @@ import torch
 from numpy.typing import NDArray
 
 from localspike import Learner, rules
-from localspike.data import EVENT, Sensor, make_events
+from localspike.data import EVENT, Sensor, formats, make_events
 from localspike.data.chunks import chunks_of, save_chunks
-from localspike.data.formats import Recording, write_dat, write_npz
+from localspike.data.formats import Recording
 from localspike.data.frame_stream import stream_frames
 from localspike.learn.memory import high_water_mib
 from localspike.nn import (
@@ -56,6 +56,7 @@ SENSOR = Sensor(2, 32, 32)
 STEP_US, SECOND_US, PERIOD_S = 10_000, 1_000_000, 8.0
 SAMPLES = 300
 THREADS = 1
+FORMS = ("dat", "npz", "aedat2", "aedat3", "aedat4", "evt2", "evt3")
 
 
 def spot(t: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -90,7 +91,7 @@ def write(path: Path, form: str, seconds: int, rate: int) -> None:
         save_chunks(path, generate(seconds, rate))
         return
     events = np.concatenate([np.zeros(0, EVENT), *generate(seconds, rate)])
-    (write_npz if form == "npz" else write_dat)(path, Recording(events, SENSOR))
+    getattr(formats, f"write_{form}")(path, Recording(events, SENSOR))
 
 
 def build() -> Learner:
@@ -142,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=int, default=50_000, help="events per second")
-    parser.add_argument("--form", choices=("npy", "dat", "npz"), default="npy")
+    parser.add_argument("--form", choices=("npy", *FORMS), default="npy")
     parser.add_argument("--out", type=Path, default=HERE / "records")
     chosen = parser.parse_args()
     torch.set_num_threads(THREADS)

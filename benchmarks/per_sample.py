@@ -86,10 +86,11 @@ def part(by: int, size: int) -> tuple[slice, slice]:
 class Images(PerSample[Sample]):
     """Pixels uint8, normalised, then a crop of the padded image, a flip and a cutout."""
 
-    def __init__(self, images: Dataset, augment: ImageAugment) -> None:
+    def __init__(self, images: Dataset, augment: ImageAugment, flip: float = 0.5) -> None:
         source = images.inputs
         assert isinstance(source, StaticImages)
         self.pixels, self.labels, self.augment = source.pixels, images.labels.tolist(), augment
+        self.flip = flip
         self.mean = torch.tensor(source.mean).view(-1, 1, 1)
         self.std = torch.tensor(source.std).view(-1, 1, 1)
 
@@ -102,7 +103,7 @@ class Images(PerSample[Sample]):
         side = image.shape[-1]
         top, left = torch.randint(2 * border + 1, (2,)).tolist()
         image = pad(image, (border,) * 4)[:, top : top + side, left : left + side]
-        if torch.rand(()) < 0.5:
+        if torch.rand(()) < self.flip:
             image = image.flip(-1)
         y, x = (torch.randint(side, (2,)) - size // 2).tolist()
         image[:, max(y, 0) : y + size, max(x, 0) : x + size] = 0

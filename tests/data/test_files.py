@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from localspike.data.files import carve, choose, fixed_permutation, load_arrays, load_npz
+from localspike.data.files import (
+    carve,
+    choose,
+    find,
+    fixed_permutation,
+    load_arrays,
+    load_npz,
+    present,
+)
 from localspike.errors import DataError
 
 
@@ -107,3 +115,30 @@ def test_an_unreadable_file_is_not_called_truncated(
     with pytest.raises(DataError, match=message) as caught:
         load_npz(tmp_path / "x.npz", ["a"])
     assert "truncated" not in str(caught.value)
+
+
+def test_what_is_there_in_name_only_is_found_and_then_named(tmp_path: Path) -> None:
+    """A link that leads nowhere, or a folder of a file's name, is the user's file gone wrong."""
+    (tmp_path / "link.npz").symlink_to(tmp_path / "gone.npz")
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
+    for name, said in (
+        ("link", "No such file"), ("folder", "Is a directory"), ("loop", "Too many levels")
+    ):  # fmt: skip
+        assert find(tmp_path, ["absent.npz", f"{name}.npz"]) == f"{name}.npz"
+        with pytest.raises(DataError, match=rf"{name}\.npz: cannot be read: got {said}"):
+            load_npz(tmp_path / f"{name}.npz", ["a"])
+    with pytest.raises(DataError, match=r"no data files under .*: expected a/b\.npz"):
+        find(tmp_path, ["a/b.npz", "b.npz"])
+    assert not present(tmp_path / "folder.npz" / "x")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "lstat", deny)
+    with pytest.raises(DataError, match=r"a\.npz: cannot be read: got Permission denied"):
+        find(tmp_path, ["a.npz"])

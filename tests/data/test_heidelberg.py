@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from localspike.data import heidelberg_stream, make_events
 from localspike.data.formats import CHANNELS, Recording, write_shd
+from localspike.data.formats import child as formats_child
 from localspike.data.heidelberg import by_speaker, shd, ssc
 from localspike.data.heidelberg_stream import open_shd
 from localspike.errors import DataError
@@ -183,16 +185,19 @@ def test_missing_and_packed_files(root: Path, tmp_path: Path) -> None:
 
 
 CHILD = """
-import sys, time
-def send(*parts):
+import os, time
+class Refusal(Exception):
+    pass
+def write(out, *parts):
     for part in parts:
-        sys.stdout.buffer.write(part)
-    sys.stdout.buffer.flush()
+        out.write(part)
+    out.flush()
 def number(*values):
     return b"".join(value.to_bytes(8, "little") for value in values)
 INFO = b'{{"count": 2, "labels": [0, 1], "keys": {keys}}}\\n'
 ONE = number(1, 1, 7) + (3).to_bytes(2, "little")
-{body}
+def send(path, out):
+    {body}
 """
 
 
@@ -203,8 +208,9 @@ def child(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def become(body: str, keys: str = "null") -> Path:
         script = tmp_path / "child.py"
         script.write_text(CHILD.format(body=body, keys=keys))
-        monkeypatch.setattr(heidelberg_stream, "CHILD", script)
-        monkeypatch.setattr(heidelberg_stream, "START_SECONDS", 60.0)
+        decoder = replace(heidelberg_stream.DECODER, script=script)
+        monkeypatch.setattr(heidelberg_stream, "DECODER", decoder)
+        monkeypatch.setattr(formats_child, "START_SECONDS", 60.0)
         return root
 
     return become
@@ -213,14 +219,14 @@ def child(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ("send(b'{')", "the HDF5 reader died of the file: got its output ends too early"),
-        ("send(INFO, number(1)[:3])", "its output ends too early"),
-        ("send(INFO, number(1))", "its output ends too early"),
-        ("send(INFO, ONE[:-1])", "its output ends too early"),
-        ("send(INFO, ONE); sys.exit(5)", "got exit status 5"),
-        ("send(INFO, ONE); import os; os.kill(os.getpid(), 9)", "got signal 9"),
-        ("send(INFO, ONE); sys.stderr.write('a\\nodd\\n'); sys.exit(3)", "not a whole .* got odd"),
-        ("send(INFO, ONE)", "shd test: number of labels and of samples differ"),
+        ("write(out, b'{')", "the HDF5 reader died of the file: got its output ends too early"),
+        ("write(out, INFO, number(1)[:3])", "its output ends too early"),
+        ("write(out, INFO, number(1))", "its output ends too early"),
+        ("write(out, INFO, ONE[:-1])", "its output ends too early"),
+        ("write(out, INFO, ONE); os._exit(5)", "got exit status 5"),
+        ("write(out, INFO, ONE); os.kill(os.getpid(), 9)", "got signal 9"),
+        ("write(out, INFO, ONE); raise Refusal('a\\nodd')", "not a whole .* got odd"),
+        ("write(out, INFO, ONE)", "shd test: number of labels and of samples differ"),
     ],
 )
 def test_a_child_that_dies(child, body: str, text: str) -> None:
@@ -229,8 +235,8 @@ def test_a_child_that_dies(child, body: str, text: str) -> None:
 
 
 def test_a_child_that_says_nothing_more(child, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = child("send(INFO); time.sleep(60)")
-    monkeypatch.setattr(heidelberg_stream, "START_SECONDS", -3.5)
+    root = child("write(out, INFO); time.sleep(60)")
+    monkeypatch.setattr(formats_child, "START_SECONDS", -3.5)
     with pytest.raises(DataError, match=r"the HDF5 reader died of the file: got no output for"):
         shd("test", root)
 
@@ -238,13 +244,13 @@ def test_a_child_that_says_nothing_more(child, monkeypatch: pytest.MonkeyPatch) 
 def test_leaving_early_ends_the_child(made: Path) -> None:
     with open_shd(made / "shd" / "shd_train.h5") as stream:
         assert len(next(stream.recordings())) == 4
-        process = stream._child
+        process = stream._child.process
     assert process.returncode is not None
 
 
 def test_names_of_classes_come_from_the_file_where_the_reader_tells(child) -> None:
     names = [f"w{number}" for number in range(35)]
-    body = "send(INFO, ONE, ONE)"
+    body = "write(out, INFO, ONE, ONE)"
     quoted = str(names).replace("'", '"')
     assert ssc("test", child(body, quoted)).classes == tuple(names)
     assert ssc("test", child(body, '["a", "b"]')).classes[0] == "word 0"

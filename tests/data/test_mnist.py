@@ -166,6 +166,17 @@ def test_every_layout_gives_the_images_in_order(
     assert sorted(both) == sorted(images.reshape(20, -1).tolist())
 
 
+def test_a_folder_in_the_place_of_the_zipped_file(write: Callable[..., Path]) -> None:
+    root = write("mnist", zipped=False)
+    (root / "mnist" / "train-images-idx3-ubyte.gz").mkdir()
+    assert len(mnist("train", root)) == 18
+    (root / "mnist" / "train-images-idx3-ubyte").unlink()
+    with pytest.raises(
+        DataError, match=r"train-images-idx3-ubyte\.gz: cannot be read: got Is a di"
+    ):
+        mnist("train", root)
+
+
 def test_frames_are_normalised_and_static(write: Callable[..., Path]) -> None:
     data = mnist("test", write("mnist"), steps=5)
     frames = data.batch([1]).frames

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .cropping import cropped
+from .moves import Mover, Moves
+from .thinning import Thinning
 from .transforms import frames as on_frames
 from .transforms import images as on_images
 from .transforms.checks import at_least, chances
 from .transforms.compose import Compose
 from .transforms.draws import whole
-from .transforms.frames import shift_places, shift_steps
 from .transforms.images import check_images
 from .transforms.plane import around, blank, window
 
@@ -90,7 +91,7 @@ class ImageAugment:
 
 
 @dataclass(frozen=True)
-class EventAugment:
+class EventAugment(Mover):
     """Shift in time, shift over bands, and loss of events, for event frames [T, B, ...].
 
     ``shift`` and ``bands`` are the largest number of steps and of neighbouring places along the
@@ -114,17 +115,14 @@ class EventAugment:
         if not 0.0 <= self.drop < 1.0:
             raise ConfigError("impossible drop", got=self.drop, expected="0 <= drop < 1")
 
-    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
-        """A new batch of the same shape."""
-        batch = frames.shape[1]
-        if self.shift:
-            frames = shift_steps(frames, whole(-self.shift, self.shift, (batch,), generator))
-        if self.bands:
-            by = whole(-self.bands, self.bands, (batch,), generator)
-            frames = shift_places(frames, by, self.groups)
-        if self.drop:
-            frames = on_frames.Drop(self.drop)(frames, generator)
-        return frames
+    def moves(self, batch: int, generator: torch.Generator) -> Moves:
+        """What is drawn for a batch of that size."""
+        later, right = (
+            whole(-most, most, (batch,), generator).tolist() if most else [0] * batch
+            for most in (self.shift, self.bands)
+        )  # fmt: skip
+        thinning = Thinning.draw(self.drop, generator) if self.drop else None
+        return Moves(later, right, self.groups if self.bands else 1, thinning)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from ..errors import ConfigError, DataError
 from .arguments import is_whole
 from .bucket import bucketed
 from .dataset import Batch, Dataset
+from .events import BinnedEvents
+from .moves import Mover
+from .packed import PackedFrames
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -88,13 +91,30 @@ def batches(
     def run() -> Iterator[Batch]:
         for k in range(start, total):
             chosen = sequence[k * batch_size : (k + 1) * batch_size]
-            samples = dataset.gather(chosen)
-            if augment is not None:
-                samples = augment(samples, stream(seed, "augment", epoch, k))
+            if augment is None:
+                samples = dataset.gather(chosen)
+            else:
+                samples = _augmented(dataset, chosen, augment, stream(seed, "augment", epoch, k))
             batch = dataset.finish(samples, chosen)
             yield batch if bucket is None else _cut(batch)
 
     return run()
+
+
+def _augmented(
+    dataset: Dataset, chosen: Tensor, augment: Augment, generator: torch.Generator
+) -> Tensor:
+    """Events are moved before they are frames where both sides can: the same, and much faster."""
+    inputs = dataset.inputs
+    # A subclass that does something else when it is called must be called.
+    if (
+        isinstance(augment, Mover)
+        and type(augment).__call__ is Mover.__call__
+        and isinstance(inputs, BinnedEvents | PackedFrames)
+    ):
+        moves = augment.moves(len(chosen), generator)
+        return inputs.gather_moved(dataset.places(chosen), moves)
+    return augment(dataset.gather(chosen), generator)
 
 
 def _lengths(dataset: Dataset) -> Tensor:

@@ -15,6 +15,7 @@ from .cache_file import Arrays
 from .dataset import Dataset, Source, StaticImages
 from .events import BinnedEvents
 from .packed import PackedFrames
+from .ragged import spans
 
 Parts = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -115,10 +116,9 @@ def _from_events(source: BinnedEvents, index: Tensor | None) -> Parts:
 
 def _chosen(source: BinnedEvents, members: Tensor, length: Tensor) -> dict[str, NDArray[Any]]:
     """Places, offsets and weights of the recordings ``members``."""
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), length.cumsum(0)])
-    shift = torch.repeat_interleave(source.offsets[members] - offsets[:-1], length)
-    event = torch.arange(int(offsets[-1])) + shift
-    arrays = {"place": source.place[event].numpy(), "offsets": offsets.numpy()}
+    position, offsets = spans(source.offsets[:-1][members].numpy(), length.numpy())
+    event = torch.from_numpy(position)
+    arrays = {"place": source.place[event].numpy(), "offsets": offsets}
     if source.weight is not None:
         arrays["weight"] = source.weight[event].numpy()
     return arrays

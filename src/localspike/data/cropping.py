@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .moves import overlap
+
 
 def cropped(
     images: Tensor,
@@ -33,8 +35,8 @@ def cropped(
     out = np.zeros(images.shape, given.dtype)
     flips = [False] * batch if mirrored is None else mirrored.tolist()
     for b, (top, left, flip) in enumerate(zip(*corner.tolist(), flips, strict=True)):
-        to_y, of_y = _moved(-top, height)
-        to_x, of_x = _moved(-left, width)
+        to_y, of_y = overlap(-top, height)
+        to_x, of_x = overlap(-left, width)
         seen = given[b, :, of_y, of_x]
         if flip:
             to_x, seen = slice(width - to_x.stop, width - to_x.start), seen[..., ::-1]
@@ -44,9 +46,3 @@ def cropped(
             rows = slice(max(row, 0), max(row + cutout, 0))
             out[b, :, rows, max(column, 0) : max(column + cutout, 0)] = 0
     return torch.from_numpy(out)
-
-
-def _moved(by: int, size: int) -> tuple[slice, slice]:
-    """Where what moves by ``by`` comes to lie, and where it comes from."""
-    by = max(-size, min(size, by))
-    return slice(max(by, 0), size + min(by, 0)), slice(max(-by, 0), size - max(by, 0))

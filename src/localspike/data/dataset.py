@@ -140,7 +140,11 @@ class Dataset:
 
     def gather(self, index: Tensor) -> Tensor:
         """Samples ``index`` in the form augmentation works on (see Source)."""
-        return self.inputs.gather(self._index[index])
+        return self.inputs.gather(self.places(index))
+
+    def places(self, index: Tensor) -> Tensor:
+        """Where samples ``index`` of this data set lie in ``inputs``."""
+        return self._index[index]
 
     def batch(self, index: Tensor | Sequence[int]) -> Batch:
         """Samples ``index`` as one Batch, not augmented."""

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DataError, ShapeError
+from .moves import Moves
 from .scatter import dense
+from .scatter_moved import dense_moved
 
 EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 
@@ -187,6 +189,15 @@ class BinnedEvents:
         frames = dense(
             self.place, self.offsets, index, steps=self.steps, cells=prod(self.sample_shape),
             counts=self.counts, weight=self.weight,
+        )  # fmt: skip
+        return frames.view(self.steps, len(index), *self.sample_shape)
+
+    def gather_moved(self, index: Tensor, moves: Moves) -> Tensor:
+        """``moves.applied(gather(index))`` at a fraction of the price."""
+        frames = dense_moved(
+            self.place, self.offsets, index, moves, steps=self.steps,
+            cells=prod(self.sample_shape), width=self.sample_shape[-1], counts=self.counts,
+            weight=self.weight,
         )  # fmt: skip
         return frames.view(self.steps, len(index), *self.sample_shape)
 

@@ -73,10 +73,28 @@ def layouts(wanted: Sequence[str]) -> str:
     return " or ".join(name for name in wanted if name not in shorter)
 
 
+def present(path: Path) -> bool:
+    """Whether there is something of that name, be it a link that leads nowhere.
+
+    What it is, and whether it can be read, shows when it is read. DataError where the system does
+    not let us look.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return True
+
+
 def find(root: Path, wanted: Sequence[str]) -> str:
-    """The first of ``wanted`` (paths under ``root``) that exists; DataError naming all if none."""
+    """The first of ``wanted`` (paths under ``root``) that is there; DataError naming all if none.
+
+    Raises DataError, too, for one that may be there and cannot be looked at.
+    """
     for name in wanted:
-        if (root / name).exists():
+        if present(root / name):
             return name
     raise DataError(
         f"no data files under {root}",

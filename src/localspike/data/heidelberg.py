@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import DataError
 from .dataset import Dataset
 from .events import Sensor
-from .files import carve, check_split, choose, find, fixed_permutation, resolve_root
+from .files import carve, check_split, choose, find, fixed_permutation, present, resolve_root
 from .formats.shd import CHANNELS
 from .heidelberg_stream import Stream, open_shd
 from .placing import Grid, gather_dataset, make_grid
@@ -129,8 +129,8 @@ def _file(data_root: str | os.PathLike[str] | None, name: str, part: str) -> Pat
     forms = (f"{name}/{name}_{part}.h5", f"{name}_{part}.h5")
     root = resolve_root(data_root, forms)
     for form in forms:
-        packed = [root / f"{form}{end}" for end in PACKED if (root / f"{form}{end}").exists()]
-        if packed and not (root / form).exists():
+        packed = [root / f"{form}{end}" for end in PACKED if present(root / f"{form}{end}")]
+        if packed and not present(root / form):
             raise DataError(
                 f"{packed[0]}: still packed",
                 expected=f"{root / form}",

@@ -7,12 +7,9 @@ library, and the file may be hostile) writes into a pipe, and the events pass th
 from __future__ import annotations
 
 import json
-import os
 import select
 import stat
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +22,11 @@ from ..errors import DataError
 from ..optional import require
 from .events import EVENT
 from .files import unreadable
-from .formats.shd import CHANNELS, CHILD, MAGIC, START_SECONDS
+from .formats.child import Child
+from .formats.hdf5_output import DECODER
+from .formats.shd import CHANNELS, MAGIC, announced, microseconds
+from .formats.source import DAMAGED
 
-AGAIN = "Get the file again; it is damaged, truncated or of another format"
 PIECE = 1 << 20
 
 
@@ -35,28 +34,13 @@ PIECE = 1 << 20
 def open_shd(path: Path) -> Iterator[Stream]:
     """The file at ``path``: its labels and speakers, then its recordings once each, in order.
 
-    The child may take 1 s of processor time and 1 s more for every 2 MB, and 64 MiB and four times
-    the file's size of memory; leaving early ends it. Raises DataError, also when the child dies of
-    the file; MissingDependencyError without h5py.
+    Leaving early ends the child (see `Child`, also for its limits). Raises DataError, also when it
+    dies of the file; MissingDependencyError without h5py.
     """
     size = _check_magic(path)
     require("h5py", "reading SHD and SSC files")
-    seconds, memory = 1 + size / 2e6, (64 << 20) + 4 * size
-    command = [sys.executable, "-P", str(CHILD), str(path.resolve()), str(seconds), str(memory)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
-    with tempfile.TemporaryFile() as complaints:
-        try:
-            child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints,
-                env=environment, bufsize=0,
-            )  # fmt: skip
-        except OSError as error:
-            raise _died(path, f"it did not start ({error.strerror})") from error
-        with child:
-            try:
-                yield Stream(path, child, complaints, START_SECONDS + 4 * seconds)
-            finally:
-                child.kill()
+    with Child(DECODER, path, size, subprocess.PIPE) as child:
+        yield Stream(path, child)
 
 
 def _check_magic(path: Path) -> int:
@@ -74,7 +58,7 @@ def _check_magic(path: Path) -> int:
             f"{path}: not an HDF5 file",
             got=_first(start, regular),
             expected=f"{MAGIC!r}",
-            fix=AGAIN,
+            fix=DAMAGED,
         )
     return size
 
@@ -89,13 +73,10 @@ class Stream:
     """What comes from the child: ``labels``, ``speakers`` and ``keys``, the names of the classes
     (each None where the file or its reader has none), then one recording after another."""
 
-    def __init__(
-        self, path: Path, child: subprocess.Popen[bytes], complaints: IO[bytes], patience: float
-    ) -> None:
-        self._path, self._child, self._complaints = path, child, complaints
-        self._patience = patience
+    def __init__(self, path: Path, child: Child) -> None:
+        self._path, self._child = path, child
         self._held = bytearray()
-        self._output: IO[bytes] = child.stdout  # type: ignore[assignment]  # it is a pipe
+        self._output: IO[bytes] = child.process.stdout  # type: ignore[assignment]  # it is a pipe
         self._ready = select.poll()
         self._ready.register(self._output, select.POLLIN)
         info: dict[str, Any] = json.loads(self._line())
@@ -108,16 +89,18 @@ class Stream:
         """Events of each recording: t in µs, x = channel."""
         number = 0
         while head := self._some(8):
-            lengths = np.frombuffer(self._exactly(8 * int.from_bytes(head, "little")), np.int64)
+            group, kind = announced(head)
+            lengths = np.frombuffer(self._exactly(8 * group), np.int64)
             total = int(lengths.sum())
             events = np.zeros(total, EVENT)
-            events["t"] = np.frombuffer(self._exactly(8 * total), np.int64)
+            seconds: NDArray[Any] = np.frombuffer(self._exactly(kind.itemsize * total), kind)
+            events["t"] = microseconds(seconds, str(self._path))
             events["x"] = np.frombuffer(self._exactly(2 * total), np.uint16)
             for one in np.split(events, np.cumsum(lengths)[:-1]):
                 self._check(one, number)
                 yield one
                 number += 1
-        self._finish()
+        self._child.wait()
 
     def _check(self, events: NDArray[np.void], number: int) -> None:
         off, early = events["x"] >= CHANNELS.width, events["t"] < 0
@@ -127,7 +110,7 @@ class Stream:
                 f"{self._path}: impossible spike in recording {number}",
                 got=f"channel {events['x'][at]} at {events['t'][at]} µs",
                 expected=f"channels 0 … {CHANNELS.width - 1}, times >= 0",
-                fix=AGAIN,
+                fix=DAMAGED,
             )
 
     def _line(self) -> bytes:
@@ -158,39 +141,12 @@ class Stream:
 
     def _more(self) -> bool:
         """Wait for output; False at its end. Time that nobody reads is not the child's fault."""
-        if not self._ready.poll(1000 * self._patience):
-            raise _died(self._path, f"no output for {self._patience:.0f} s")
+        if not self._ready.poll(1000 * self._child.patience):
+            raise self._child.died(f"no output for {self._child.patience:.0f} s")
         part = self._output.read(PIECE)
         self._held += part
         return bool(part)
 
     def _cut_short(self) -> DataError:
-        self._finish()
-        return _died(self._path, "its output ends too early")
-
-    def _finish(self) -> None:
-        """Wait for the child's end; DataError unless it was a good one."""
-        try:
-            code = self._child.wait(self._patience)
-        except subprocess.TimeoutExpired as error:
-            raise _died(self._path, "it does not end") from error
-        self._complaints.seek(0)
-        said = self._complaints.read().decode("utf-8", "replace").strip().splitlines()
-        if code == 3:
-            raise DataError(
-                f"{self._path}: not a whole SHD or SSC file",
-                got=(said or ["no reason"])[-1][:200],
-                expected="spikes/times and spikes/units, one array per recording",
-                fix=AGAIN,
-            )
-        if code:
-            raise _died(self._path, f"signal {-code}" if code < 0 else f"exit status {code}")
-
-
-def _died(path: Path, how: str) -> DataError:
-    return DataError(
-        f"{path}: the HDF5 reader died of the file",
-        got=how,
-        expected="a file that h5py reads within its limits of time and memory",
-        fix=AGAIN,
-    )
+        self._child.wait()
+        return self._child.died("its output ends too early")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from .cifar_forms import check_classes
 from .dataset import Dataset, StaticImages
-from .files import carve, check_split, check_steps, choose, find, resolve_root
+from .files import carve, check_split, check_steps, choose, find, present, resolve_root
 from .idx import FETCH, read_idx
 
 SPLITS = ("train", "val", "test")
@@ -113,4 +113,4 @@ def read_pairs(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.i
 def _present(folder: Path, name: str) -> Path:
     """The file itself or the gzipped one; the name to miss where there is neither."""
     zipped = folder / f"{name}.gz"
-    return zipped if zipped.exists() or not (folder / name).exists() else folder / name
+    return folder / name if present(folder / name) and not zipped.is_file() else zipped

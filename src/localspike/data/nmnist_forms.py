@@ -15,6 +15,7 @@ from .events import check_offsets
 from .files import carve, choose, load_npz
 from .formats.nmnist import NMNIST, read_nmnist
 from .placing import Recordings
+from .ragged import spans
 
 ESCAPE = 65535
 DIGITS = tuple("0123456789")
@@ -49,7 +50,7 @@ def read_npz(path: Path, split: str, limit: int | None, counts: bool) -> Columns
     linear = decode_differences(dlin, big, offsets, source)
     _check_ends(linear, offsets, ends, source)
     chosen = choose(carve(len(labels), split, "nmnist"), limit, "nmnist").numpy()
-    events, kept = _pick(offsets, chosen)
+    events, kept = spans(offsets[chosen], np.diff(offsets)[chosen])
     linear = linear[events]
     weight = count[events] if counts else None
     time, cell = linear // NMNIST.cells * 1000, linear % NMNIST.cells
@@ -94,16 +95,6 @@ def _check_ends(
             expected=f"below its n_steps = {ends[at]}",
             fix="Get the file again; it is damaged",
         )
-
-
-def _pick(
-    offsets: NDArray[np.int64], chosen: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of all events of the chosen recordings, and the offsets of these."""
-    length = np.diff(offsets)[chosen]
-    kept = np.concatenate([[0], np.cumsum(length)])
-    shift = np.repeat(offsets[chosen] - kept[:-1], length)
-    return np.arange(kept[-1]) + shift, kept
 
 
 def read_raw(path: Path, split: str, limit: int | None) -> tuple[Recordings, list[int]]:

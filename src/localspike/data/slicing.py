@@ -14,6 +14,7 @@ from ..errors import DataError
 from .arguments import Origin, Partial, check_origin, check_partial, check_positive, check_rising
 from .events import Sensor
 from .formats.recording import Recording
+from .ragged import spans
 
 MAX_WINDOWS = 10_000_000
 
@@ -74,9 +75,8 @@ class Windows:
                 fix="Use narrower windows, or partial='keep'",
             )
         number = self.last - self.first
-        offsets = np.concatenate([[0], np.cumsum(number)])
-        shift = np.repeat(self.first - offsets[:-1], number)
-        events = np.asarray(self.events[np.arange(offsets[-1]) + shift])
+        position, offsets = spans(self.first, number)
+        events = np.asarray(self.events[position])
         events["t"] -= np.repeat(self.start_us, number)
         return Recording(events, sensor, {}, offsets)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import ShapeError
 from .dataset import Dataset, Source
 from .events import BinnedEvents
+from .ragged import spans
 
 
 def sparse_frames(source: Source | Dataset, index: Tensor | Sequence[int]) -> Tensor:
@@ -45,11 +46,10 @@ def sparse_frames(source: Source | Dataset, index: Tensor | Sequence[int]) -> Te
 def _placed(source: BinnedEvents, index: Tensor) -> tuple[Tensor, Tensor]:
     """Each event's place in the flattened frames [T · B · cells], and how often it counts."""
     cells, batch = prod(source.sample_shape), len(index)
-    start = source.offsets[:-1][index]
-    length = source.offsets[1:][index] - start
+    first = source.offsets[:-1][index]
+    length = source.offsets[1:][index] - first
     sample = torch.repeat_interleave(torch.arange(batch), length)
-    first = torch.cumsum(length, 0) - length
-    event = torch.arange(len(sample)) + (start - first)[sample]
+    event = torch.from_numpy(spans(first.numpy(), length.numpy())[0])
     place = source.place[event].long()
     target = (place // cells * batch + sample) * cells + place % cells
     if source.weight is None:

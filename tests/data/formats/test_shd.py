@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 
 from localspike.data import Sensor, formats, make_events
-from localspike.data.formats import hdf5_output
+from localspike.data.formats import child, hdf5_output
 from localspike.errors import DataError, MissingDependencyError
 
 h5py = pytest.importorskip("h5py")
+
+
+SENDER = "class Refusal(Exception): pass\ndef send(path, out):\n    "
 
 
 def made(path: Path, times: Any = ((0.1, 0.2),), units: Any = ((1, 2),)) -> Path:
@@ -73,6 +77,28 @@ def test_labels_must_fit(tmp_path: Path) -> None:
     assert "labels holds 3 of int64, not 1 integers" in refusal(tmp_path / "file")
 
 
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ([b"no", b"yes"], ["no", "yes"]),
+        (np.array([b"no", b"yes"]), ["no", "yes"]),
+        (["nein", "drei"], ["nein", "drei"]),
+        (np.array([1, 2]), None),
+        ([b"no", b""], None),
+        ([b"no", b"a\nb"], None),
+        ([b"x" * 101], None),
+        ([b"x"] * 1001, None),
+    ],
+)
+def test_names_of_classes_where_they_are_names(keys: Any, found: Any, tmp_path: Path) -> None:
+    with h5py.File(made(tmp_path / "file"), "a") as file:
+        file["extra/keys"] = keys
+    recording = formats.read_shd(tmp_path / "file")
+    assert recording.meta.get("keys") == found
+    formats.write_shd(tmp_path / "again", recording)
+    assert formats.read_shd(tmp_path / "again").meta == recording.meta
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     content = made(tmp_path / "file").read_bytes()
     (tmp_path / "file").write_bytes(content[: len(content) // 3])
@@ -85,9 +111,9 @@ def test_damaged_files(tmp_path: Path) -> None:
     ("program", "said", "seconds"),
     [
         ("import os; os.abort()", "signal 6", 60.0),
-        ("import sys; sys.exit(7)", "exit status 7", 60.0),
+        ("import os; os._exit(7)", "exit status 7", 60.0),
         ("pass", "0 of 1 bytes from it", 60.0),
-        ("print('{\"count\": 1}'); print('x' * 7)", "0 of 6035883171177022400 bytes", 60.0),
+        ("print('{\"count\": 1}'); print('x' * 7)", "0 of 271275648142787520 bytes", 60.0),
         ("import os; os.kill(os.getpid(), 27)", "no end after 1 s of processor", 60.0),
         ("import time; time.sleep(60)", "no end after 1 s", -3.0),
     ],
@@ -95,9 +121,10 @@ def test_damaged_files(tmp_path: Path) -> None:
 def test_the_death_of_the_reader_is_an_error(
     program: str, said: str, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "child.py").write_text(program)
-    monkeypatch.setattr(hdf5_output, "CHILD", tmp_path / "child.py")
-    monkeypatch.setattr(hdf5_output, "START_SECONDS", seconds)
+    (tmp_path / "child.py").write_text(SENDER + program)
+    decoder = replace(hdf5_output.DECODER, script=tmp_path / "child.py")
+    monkeypatch.setattr(hdf5_output, "DECODER", decoder)
+    monkeypatch.setattr(child, "START_SECONDS", seconds)
     path = made(tmp_path / "file")
     assert f": the HDF5 reader died of the file: got {said}" in refusal(path)
 
@@ -109,8 +136,8 @@ def test_the_child_limits_its_own_time_and_memory(
     program: str, status: int, tmp_path: Path
 ) -> None:
     code = (
-        f"import sys; sys.path.insert(0, {str(hdf5_output.CHILD.parent)!r})\n"
-        f"import hdf5_child\nhdf5_child.limit(0.2, 1 << 27)\n{program}"
+        f"import sys; sys.path.insert(0, {str(child.MAIN.parent)!r})\n"
+        f"import child_main\nchild_main.limit(0.2, 1 << 27)\n{program}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == status, done.stderr

@@ -74,20 +74,25 @@ def read_aedat2(
     """
     source = str(path)
     content = load(Path(path))
-    if not content.startswith(MAGIC):
-        raise bad(
-            source, 0, "not an AEDAT 2.0 file", got=repr(content[:12]), expected=repr(MAGIC),
-            fix="Use read, which finds the format",
-        )  # fmt: skip
-    lines, start = text_header(content, b"#", END, source)
+    lines, start = header(content, source)
     chosen = layout_of(layout, lines, source)
     raw = records(content, start, WORD, source)
-    decode = _Decoder(chosen)
+    decode = Decoder(chosen)
     named = next((size_in(line) for line in lines if line.startswith("# localspike ")), None)
     about = {"format": "aedat2", "header": lines, "layout": chosen.name}
     meta = {**about, "skipped": decode.skipped}
     sensor = sensor or named or chosen.sensor
     return collected(source, map(decode, blocks(raw)), len(raw), sensor, meta, sort)
+
+
+def header(content: bytes, source: str) -> tuple[list[str], int]:
+    """The lines of the header and where the events begin; DataError."""
+    if not content.startswith(MAGIC):
+        raise bad(
+            source, 0, "not an AEDAT 2.0 file", got=repr(content[:12]), expected=repr(MAGIC),
+            fix="Use read, which finds the format",
+        )  # fmt: skip
+    return text_header(content, b"#", END, source)
 
 
 def layout_of(name: str | None, lines: list[str], source: str) -> Layout:
@@ -111,7 +116,7 @@ def _chip(lines: list[str]) -> str:
     return "dvs128"
 
 
-class _Decoder:
+class Decoder:
     """Columns of one block of records after another; what is no polarity event is counted."""
 
     def __init__(self, layout: Layout) -> None:
@@ -165,11 +170,11 @@ def write_aedat2(
     x, y, p = (one << np.uint32(shift) for one, shift in zip((x, y, p), shifts, strict=True))
     raw["address"] = x | y | p
     raw["t"] = wrapped(events["t"], 32, source, "AEDAT 2.0")
-    header = (
+    text = (
         "#!AER-DAT2.0\r\n# Timestamps tick is 1 us\r\n"
         f"# localspike {chosen.name} {sensor.width}x{sensor.height}\r\n#End Of ASCII Header\r\n"
     )
-    store(Path(path), [header.encode(), raw.tobytes()])
+    store(Path(path), [text.encode(), raw.tobytes()])
 
 
 def _check_room(sensor: Sensor, layout: Layout, source: str) -> None:

@@ -22,7 +22,7 @@ from ..events import Sensor
 from .collect import Columns, collected, count_lost
 from .extent import BLOCK, blocks
 from .recording import Recording, single_camera
-from .source import bad, load, size_in, store, text_header
+from .source import Content, bad, load, size_in, store, text_header
 
 MAGIC, END = b"#!AER-DAT3.1", "#!end-header"
 HEADER = struct.Struct("<hhiiiiii")
@@ -51,6 +51,16 @@ def read_aedat3(
     """
     source = str(path)
     content = load(Path(path))
+    lines, start = header(content, source)
+    skipped: dict[str, int] = {}
+    columns = decoded(memoryview(content), start, source, skipped)
+    room = (len(content) - start) // SIZE
+    meta = {"format": "aedat3", "header": lines, "skipped": skipped}
+    return collected(source, columns, room, sensor or _sensor(lines), meta, sort)
+
+
+def header(content: bytes, source: str) -> tuple[list[str], int]:
+    """The lines of the header and where the packets begin; DataError."""
     if not content.startswith(MAGIC):
         raise bad(
             source, 0, "not an AEDAT 3.1 file", got=repr(content[:12]), expected=repr(MAGIC),
@@ -62,29 +72,37 @@ def read_aedat3(
             source, start, "header does not end", got=repr(lines[-1][:40]),
             expected="a line #!END-HEADER",
         )  # fmt: skip
-    skipped: dict[str, int] = {}
-    columns = _decoded(_packets(content, start, source, skipped), skipped)
-    room = (len(content) - start) // SIZE
-    meta = {"format": "aedat3", "header": lines, "skipped": skipped}
-    return collected(source, columns, room, sensor or _sensor(lines), meta, sort)
+    return lines, start
+
+
+def decoded(
+    content: Content, start: int, source: str, skipped: dict[str, int]
+) -> Iterator[Columns]:
+    """The columns of all polarity events behind byte ``start``, block by block; DataError."""
+    for overflow, run in _runs(_packets(content, start, source, skipped)):
+        for block in blocks(np.frombuffer(run, WORD)):
+            t, xy, p = _decode(block, skipped)
+            yield np.add(t, overflow << CLOCK, dtype=np.int64) if overflow else t, xy, p
 
 
 def _packets(
-    content: bytes, start: int, source: str, skipped: dict[str, int]
-) -> Iterator[tuple[int, memoryview]]:
-    """(time overflow, events as they lie in the file) of polarity packets; others are counted."""
-    view = memoryview(content)
+    content: Content, start: int, source: str, skipped: dict[str, int]
+) -> Iterator[tuple[int, bytes | memoryview]]:
+    """(time overflow, events as they lie in the file) of polarity packets, of large ones piece by
+    piece; others are counted."""
     while start < len(content):
         kind, overflow, size, number = _packet(content, start, source)
         start += HEADER.size
+        end = start + size * number
         if kind == POLARITY:
-            yield overflow, view[start : start + size * number]
+            for first in range(start, end, BLOCK * SIZE):
+                yield overflow, content[first : min(first + BLOCK * SIZE, end)]
         else:
             count_lost(skipped, f"packets of type {kind}", 1)
-        start += size * number
+        start = end
 
 
-def _packet(content: bytes, start: int, source: str) -> tuple[int, int, int, int]:
+def _packet(content: Content, start: int, source: str) -> tuple[int, int, int, int]:
     """(type, time overflow, event size, number of events) of a packet that is all there."""
     left = len(content) - start
     if left < HEADER.size:
@@ -92,7 +110,9 @@ def _packet(content: bytes, start: int, source: str) -> tuple[int, int, int, int
             source, start, "packet cut short", got=f"{left} bytes of its header",
             expected=f"{HEADER.size}",
         )  # fmt: skip
-    kind, _, size, time_at, overflow, capacity, number, valid = HEADER.unpack_from(content, start)
+    kind, _, size, time_at, overflow, capacity, number, valid = HEADER.unpack(
+        content[start : start + HEADER.size]
+    )
     if kind < 0 or size <= 0 or overflow < 0 or not 0 <= valid <= number <= capacity:
         raise bad(
             source, start, "packet header that cannot be",
@@ -113,20 +133,11 @@ def _packet(content: bytes, start: int, source: str) -> tuple[int, int, int, int
     return kind, overflow, size, number
 
 
-def _decoded(
-    packets: Iterable[tuple[int, memoryview]], skipped: dict[str, int]
-) -> Iterator[Columns]:
-    for overflow, run in _runs(packets):
-        for block in blocks(np.frombuffer(run, WORD)):
-            t, xy, p = _decode(block, skipped)
-            yield np.add(t, overflow << CLOCK, dtype=np.int64) if overflow else t, xy, p
-
-
 def _runs(
-    packets: Iterable[tuple[int, memoryview]],
+    packets: Iterable[tuple[int, bytes | memoryview]],
 ) -> Iterator[tuple[int, bytes | memoryview]]:
     """Packets of one time overflow: large ones as they lie in the file, small ones put together."""
-    held: list[memoryview] = []
+    held: list[bytes | memoryview] = []
     size = current = 0
     for overflow, events in packets:
         if held and (overflow != current or size + len(events) > BLOCK * SIZE):

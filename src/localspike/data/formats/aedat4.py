@@ -26,7 +26,7 @@ from .extent import BLOCK, PLACED, blocks
 from .flat import Table
 from .packed import NAMES, Unpacker, pack
 from .recording import Recording, single_camera
-from .source import DAMAGED, bad, load, store
+from .source import DAMAGED, Content, bad, load, store
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 WORD = np.dtype([("t", "<i8"), ("xy", "<u4"), ("p", "u1"), ("unused", "V3")])
@@ -40,7 +40,7 @@ PROLOGUE = struct.Struct("<II4sHHHHiII")
 
 
 @dataclass(frozen=True)
-class _Head:
+class Head:
     compression: int
     stop: int  # where the packets end
     first: int  # where they begin
@@ -61,10 +61,10 @@ def read_aedat4(
     file's compression needs a package that is not installed.
     """
     source = str(path)
-    content = load(Path(path))
-    head = _head(content, source)
-    chosen = _choose(head.streams, stream, source)
-    columns = map(_Decoder(source), _events(content, head, chosen.number, source))
+    content = memoryview(load(Path(path)))
+    head = read_head(content, source)
+    chosen = choose(head.streams, stream, source)
+    columns = decoded(content, head, chosen.number, source)
     room = (head.stop - head.first) // (WORD.itemsize if head.compression == 0 else PACKED)
     meta = {
         "format": "aedat4",
@@ -75,20 +75,22 @@ def read_aedat4(
     return collected(source, columns, room, sensor or chosen.sensor, meta, sort)
 
 
-def _head(content: bytes, source: str) -> _Head:
-    if not content.startswith(MAGIC):
+def read_head(content: Content, source: str) -> Head:
+    """Compression, streams and where the packets lie; DataError."""
+    start = len(MAGIC) + 4
+    begin = bytes(content[0:start])
+    if not begin.startswith(MAGIC):
         raise bad(
-            source, 0, "not an AEDAT 4.0 file", got=repr(content[:14]), expected=repr(MAGIC),
+            source, 0, "not an AEDAT 4.0 file", got=repr(begin[:14]), expected=repr(MAGIC),
             fix="Use read, which finds the format",
         )  # fmt: skip
-    start = len(MAGIC) + 4
-    size = int.from_bytes(content[len(MAGIC) : start], "little")
+    size = int.from_bytes(begin[len(MAGIC) :], "little")
     if len(content) < start or size > len(content) - start:
         raise bad(
             source, len(MAGIC), "header cut short", got=f"{len(content) - len(MAGIC)} bytes",
             expected=f"{size + 4}",
         )  # fmt: skip
-    table = Table(content, start, start + size, b"IOHE", source)
+    table = Table(bytes(content[0 : start + size]), start, start + size, b"IOHE", source)
     compression = table.number(0, "<i", 0)
     if compression not in NAMES:
         raise bad(
@@ -97,10 +99,10 @@ def _head(content: bytes, source: str) -> _Head:
         )  # fmt: skip
     stop = table.number(1, "<q", -1)
     stop = stop if start + size <= stop <= len(content) else len(content)
-    return _Head(compression, stop, start + size, streams_of(table.text(2), start, source))
+    return Head(compression, stop, start + size, streams_of(table.text(2), start, source))
 
 
-def _choose(streams: list[Stream], wanted: int | None, source: str) -> Stream:
+def choose(streams: list[Stream], wanted: int | None, source: str) -> Stream:
     found = [one for one in streams if one.kind == "EVTS" and wanted in (None, one.number)]
     if len(found) != 1:
         listed = ", ".join(f"{one.number}: {one.kind}" for one in streams[:8]) or "none"
@@ -112,7 +114,12 @@ def _choose(streams: list[Stream], wanted: int | None, source: str) -> Stream:
     return found[0]
 
 
-def _events(content: bytes, head: _Head, wanted: int, source: str) -> Iterator[NDArray[np.void]]:
+def decoded(content: Content, head: Head, wanted: int, source: str) -> Iterator[Columns]:
+    """The columns of all events of the stream ``wanted``, block by block; DataError."""
+    return map(_Decoder(source), _events(content, head, wanted, source))
+
+
+def _events(content: Content, head: Head, wanted: int, source: str) -> Iterator[NDArray[np.void]]:
     """The raw events of one stream, block by block; other streams' packets stay packed."""
     at = head.first
     while at < head.stop:
@@ -121,7 +128,7 @@ def _events(content: bytes, head: _Head, wanted: int, source: str) -> Iterator[N
                 source, at, "packet cut short", got=f"{head.stop - at} bytes of its header",
                 expected="8",
             )  # fmt: skip
-        number, size = struct.unpack_from("<ii", content, at)
+        number, size = struct.unpack("<ii", content[at : at + 8])
         at += 8
         if not 0 <= size <= head.stop - at:
             raise bad(
@@ -129,7 +136,7 @@ def _events(content: bytes, head: _Head, wanted: int, source: str) -> Iterator[N
                 expected=f"{size}, as its header says",
             )  # fmt: skip
         if number == wanted:
-            packet = memoryview(content)[at : at + size]
+            packet = memoryview(content[at : at + size])
             named = f"{source}, packet at byte {at}"
             if NAMES[head.compression] == "none":
                 yield from blocks(_plain(packet, named))

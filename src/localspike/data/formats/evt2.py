@@ -30,7 +30,7 @@ HIGH_MASK, LOW_MASK = np.uint32((1 << (CLOCK - LOW)) - 1), np.uint32((1 << LOW) 
 X_MASK, Y_MASK = np.uint32(SIDE - 1), np.uint32((SIDE - 1) << 16)
 
 
-class _Decoder:
+class Decoder:
     """Events of one block of words after another; the time is carried from block to block."""
 
     def __init__(self, source: str) -> None:
@@ -63,7 +63,7 @@ def read_evt2(
     they, triggers and vendors' words are counted in ``meta["skipped"]``. ``sensor`` replaces the
     header's. Raises DataError.
     """
-    return read_raw(Path(path), "evt2", "<u4", _Decoder(str(path)), sensor, sort)
+    return read_raw(Path(path), "evt2", "<u4", Decoder(str(path)), sensor, sort)
 
 
 def write_evt2(path: str | os.PathLike[str], recording: Recording) -> None:

@@ -66,7 +66,7 @@ class _Time:
             table[:] = table[latest]
 
 
-class _Decoder:
+class Decoder:
     """Events of one block of words after another; the state is carried from block to block.
 
     Time words are taken out first, then those of y, then those of base x: how many of each went
@@ -138,7 +138,7 @@ def read_evt3(
     they, triggers and vendors' words are counted in ``meta["skipped"]``. ``sensor`` replaces the
     header's. Raises DataError.
     """
-    return read_raw(Path(path), "evt3", "<u2", _Decoder(str(path)), sensor, sort)
+    return read_raw(Path(path), "evt3", "<u2", Decoder(str(path)), sensor, sort)
 
 
 def write_evt3(path: str | os.PathLike[str], recording: Recording) -> None:

@@ -1,20 +1,16 @@
-"""Reads one SHD/SSC file in a process of its own, with limits, and writes plain arrays to stdout.
+"""Reads one SHD/SSC file in the process of ``child_main.py`` and writes plain arrays.
 
-Run as a script by ``shd.py``: ``python hdf5_child.py FILE CPU_SECONDS MEMORY_BYTES``. HDF5 is a
-large C library; what a hostile file does to it happens here and ends here. Only what the format
-needs is opened: no links to other files, no data kept in other files, no filter plugins. Exit
-status 3 means a refusal, its reason on stderr. It imports nothing of the package, to start fast.
+HDF5 is a large C library; what a hostile file does to it happens here and ends here. Only what the
+format needs is opened: no links to other files, no data kept in other files, no filter plugins.
 
-Output: a line of JSON, then per group of recordings: their number (int64), their lengths (int64),
-times in µs (int64), channels (uint16).
+Output: a line of JSON, then per group of recordings: their number (7 bytes) and the bytes of a time
+(1 byte: 4 or 8), their lengths (int64), times in s (float32 or float64), channels (uint16). What
+can be done to plain numbers is done on the other side, at the same time.
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 GROUP = 16  # recordings sent together: few enough for the processor's cache
-REFUSED = 3
-LATEST = float(1 << 50)  # µs, beyond which seconds in double precision are not exact
 LABELS = {"labels": "labels", "speaker": "extra/speaker"}
+NAMES = "extra/keys"
+MOST, LONGEST = 1000, 100  # classes, characters
 
 
 class Refusal(Exception):
     """Why the file is not read."""
-
-
-def limit(cpu_seconds: float, memory: int) -> None:
-    """From now on: so much processor time, and so much memory more than is in use."""
-    status = Path("/proc/self/statm")
-    used = int(status.read_text().split()[0]) * resource.getpagesize() if status.exists() else 0
-    if used:
-        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
 
 
 def dataset(file: Any, path: str) -> Any:
@@ -74,12 +60,10 @@ def numbers(file: Any, path: str, count: int) -> list[int]:
     return [int(value) for value in found[:]]
 
 
-def microseconds(seconds: NDArray[Any]) -> NDArray[np.int64]:
-    """Times in µs, rounded."""
-    exact = np.multiply(seconds, 1e6, dtype=np.float64)
-    if exact.size and not (exact.min() > -LATEST and exact.max() < LATEST):
-        raise Refusal("spikes/times holds what is no time in seconds")
-    return np.rint(exact, out=exact).astype(np.int64)
+def seconds(times: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Times as they are, in one of two types."""
+    kind = np.float32 if times.dtype.itemsize <= 4 else np.float64
+    return np.ascontiguousarray(times, kind)
 
 
 def channels(units: NDArray[Any]) -> NDArray[np.uint16]:
@@ -89,8 +73,26 @@ def channels(units: NDArray[Any]) -> NDArray[np.uint16]:
     return units.astype(np.uint16, copy=False)
 
 
-def send(file: Any, size: int, out: Any) -> None:
+def names(file: Any) -> list[str] | None:
+    """Names of the classes, None where there is no short list of short words."""
+    if "extra" not in file or NAMES not in file:
+        return None
+    found = dataset(file, NAMES)
+    if found.dtype.kind not in "SO" or not 0 < len(found) <= MOST:
+        return None
+    words = [bytes(word).decode("utf-8", "replace") for word in found[:] if isinstance(word, bytes)]
+    short = all(0 < len(word) <= LONGEST and word.isprintable() for word in words)
+    return words if short and len(words) == len(found) else None
+
+
+def send(path: str, out: Any) -> None:
     """Everything that is wanted of the file."""
+    with h5py.File(path, "r", locking=False) as file:
+        parts(file, Path(path).stat().st_size, out)
+
+
+def parts(file: Any, size: int, out: Any) -> None:
+    """The line of JSON, then the recordings."""
     times, units = ragged(file, "spikes/times", "f"), ragged(file, "spikes/units", "iu")
     count = len(times)
     if len(units) != count or count > size:
@@ -99,6 +101,8 @@ def send(file: Any, size: int, out: Any) -> None:
     for name, path in LABELS.items():
         if path.split("/")[0] in file and path in file:
             info[name] = numbers(file, path, count)
+    if keys := names(file):
+        info["keys"] = keys
     out.write(json.dumps(info).encode() + b"\n")
     for first in range(0, count, GROUP):
         group(times[first : first + GROUP], units[first : first + GROUP], out)
@@ -109,26 +113,8 @@ def group(times: NDArray[Any], units: NDArray[Any], out: Any) -> None:
     lengths = [len(one) for one in times]
     if lengths != [len(one) for one in units]:
         raise Refusal("a recording whose times and units differ in number")
-    out.write(np.array([len(lengths), *lengths], np.int64).tobytes())
-    out.write(microseconds(np.concatenate(list(times))).data)
+    t = seconds(np.concatenate(list(times)))
+    out.write(len(lengths).to_bytes(7, "little") + bytes([t.itemsize]))
+    out.write(np.array(lengths, np.int64).tobytes())
+    out.write(t.data)
     out.write(channels(np.concatenate(list(units))).data)
-
-
-def main(path: str, cpu_seconds: str, memory: str) -> int:
-    """Exit status 0, or ``REFUSED`` with the reason on stderr."""
-    limit(float(cpu_seconds), int(memory))
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            send(file, Path(path).stat().st_size, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-    except Refusal as error:
-        print(error, file=sys.stderr)
-        return REFUSED
-    except Exception as error:  # HDF5 turns what it finds into many kinds of exception
-        print(f"{type(error).__name__}: {error}"[:300], file=sys.stderr)
-        return REFUSED
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

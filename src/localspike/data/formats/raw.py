@@ -85,8 +85,13 @@ def _decoded(words: NDArray[Any], start: int, decode: Decoder) -> Iterator[Colum
 
 def _open(path: Path, wanted: str) -> Raw:
     """A RAW file whose header names the encoding ``wanted``; DataError for any other."""
-    source = str(path)
     content = load(path)
+    lines, start = header(content, wanted, str(path))
+    return Raw(lines, _sensor(lines), content, start)
+
+
+def header(content: bytes, wanted: str, source: str) -> tuple[list[str], int]:
+    """The lines of a header that names the encoding ``wanted``, and where the words begin."""
     lines, start = text_header(content, b"% ", "% end", source)
     named = encoding(lines)
     if named != wanted:
@@ -96,7 +101,7 @@ def _open(path: Path, wanted: str) -> Raw:
             expected=f"a line '% evt {wanted[3]}.0' or '% format {wanted.upper()};…'",
             fix="Use read, which finds the format, or the right reader",
         )  # fmt: skip
-    return Raw(lines, _sensor(lines), content, start)
+    return lines, start
 
 
 def _sensor(lines: list[str]) -> Sensor | None:
@@ -112,8 +117,8 @@ def _sensor(lines: list[str]) -> Sensor | None:
 def write_raw(path: Path, name: str, words: NDArray[Any], sensor: Sensor) -> None:
     """Write words, as they are stored, behind the header of the encoding ``name``."""
     width, height, title = sensor.width, sensor.height, name.upper()
-    header = (
+    text = (
         f"% evt {name[3]}.0\n% format {title};height={height};width={width}\n"
         f"% geometry {width}x{height}\n% end\n"
     )
-    store(path, [header.encode(), words.tobytes()])
+    store(path, [text.encode(), words.tobytes()])

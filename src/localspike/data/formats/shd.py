@@ -22,9 +22,7 @@ from ...optional import require
 from ..events import Sensor
 from .collect import Columns, gathered
 from .extent import blocks
-from .hdf5_output import CHILD as CHILD
-from .hdf5_output import START_SECONDS as START_SECONDS
-from .hdf5_output import Output
+from .hdf5_output import DECODER, Output
 from .recording import Recording, check_recording, finished
 from .source import bad, beginning, regular, store
 
@@ -37,10 +35,10 @@ SPIKE = 6  # bytes of one in a file, mostly
 def read_shd(path: str | os.PathLike[str], *, sort: bool = False) -> Recording:
     """All recordings of an SHD or SSC file: x is the channel, y and p are 0.
 
-    Times are rounded to µs. ``meta["labels"]`` and ``meta["speaker"]`` are lists of int where the
-    file has them. Reading may take 1 s of processor time and 1 s more for every 2 MB, and 64 MiB
-    and four times the file's size of memory. Raises DataError, also when the reader dies of the
-    file; MissingDependencyError without h5py.
+    Times are rounded to µs. ``meta["labels"]`` and ``meta["speaker"]`` are lists of int and
+    ``meta["keys"]`` the names of the classes, where the file has them. Reading may take 1 s of
+    processor time and 1 s more for every 2 MB, and 64 MiB and four times the file's size of memory.
+    Raises DataError, also when the reader dies of the file; MissingDependencyError without h5py.
     """
     source = str(path)
     size, start = regular(Path(path)), beginning(Path(path), len(MAGIC))
@@ -59,27 +57,47 @@ def _received(output: Output, source: str, sort: bool) -> Recording:
     if meta.pop("count") == 0:
         raise bad(source, 0, "no recordings", got="none", expected="at least one")
     lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    events, extent = gathered(_columns(output, lengths), regular(Path(source)) // SPIKE)
+    events, extent = gathered(_columns(output, lengths, source), regular(Path(source)) // SPIKE)
     offsets = np.cumsum(np.concatenate(lengths))
     return finished(source, Recording(events, CHANNELS, meta, offsets), extent, sort)
 
 
-def _columns(output: Output, lengths: list[NDArray[np.int64]]) -> Iterator[Columns]:
+def _columns(output: Output, lengths: list[NDArray[np.int64]], source: str) -> Iterator[Columns]:
     """Columns of one group of recordings after another, whose lengths are added to ``lengths``."""
     while head := output.read(8):
-        one = np.frombuffer(output.exactly(8 * int.from_bytes(head, "little")), np.int64)
+        number, kind = announced(head)
+        one = np.frombuffer(output.exactly(8 * number), np.int64)
         lengths.append(one)
         total = int(one.sum())
-        t = np.frombuffer(output.exactly(8 * total), np.int64)
+        seconds: NDArray[Any] = np.frombuffer(output.exactly(kind.itemsize * total), kind)
         x = np.frombuffer(output.exactly(2 * total), np.uint16)
-        for times, channels in zip(blocks(t), blocks(x), strict=True):
-            yield times, channels.astype(np.uint32), np.zeros(len(times), np.uint8)
+        for times, channels in zip(blocks(seconds), blocks(x), strict=True):
+            t = microseconds(times, source)
+            yield t, channels.astype(np.uint32), np.zeros(len(t), np.uint8)
+
+
+def announced(head: bytes) -> tuple[int, np.dtype[Any]]:
+    """How many recordings come from the child, and how their times are stored."""
+    kind: np.dtype[Any] = np.dtype(np.float32 if head[7:] == b"\4" else np.float64)
+    return int.from_bytes(head[:7], "little"), kind
+
+
+def microseconds(seconds: NDArray[np.floating[Any]], source: str) -> NDArray[np.int64]:
+    """Times in µs, rounded; DataError for what is no time."""
+    exact = np.multiply(seconds, 1e6, dtype=np.float64)
+    if exact.size and not (exact.min() > -LATEST and exact.max() < LATEST):
+        raise bad(
+            source, 0, DECODER.what, got="spikes/times holds what is no time in seconds",
+            expected=DECODER.expected,
+        )  # fmt: skip
+    return np.rint(exact, out=exact).astype(np.int64)
 
 
 def write_shd(path: str | os.PathLike[str], recording: Recording) -> None:
     """Write recordings of 700 channels as SHD does, times in double precision.
 
-    ``meta["labels"]`` and ``meta["speaker"]``, if there, must have one int per recording. Raises
+    ``meta["labels"]`` and ``meta["speaker"]``, if there, must have one int per recording;
+    ``meta["keys"]`` are written as they are. Raises
     DataError for another sensor or times from 2⁵⁰ µs on; MissingDependencyError without h5py.
     """
     source = str(path)
@@ -117,6 +135,9 @@ def _fill(h5py: Any, file: Any, recording: Recording, source: str) -> None:
     for name, place in (("labels", "labels"), ("speaker", "extra/speaker")):
         if name in recording.meta:
             file.create_dataset(place, data=_one_each(recording.meta[name], name, count, source))
+    if "keys" in recording.meta:
+        words = [str(word).encode() for word in recording.meta["keys"]]
+        file.create_dataset("extra/keys", data=words, dtype=h5py.string_dtype())
 
 
 def _one_each(values: Any, name: str, count: int, source: str) -> NDArray[np.integer]:

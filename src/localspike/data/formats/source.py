@@ -8,6 +8,7 @@ import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,35 @@ def regular(path: Path) -> int:
             fix="Name the file itself",
         )
     return found.st_size
+
+
+class Content(Protocol):
+    """The bytes of a file, held (a memoryview) or read where they are asked for (`OnDisk`)."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice, /) -> bytes | memoryview: ...
+
+
+class OnDisk:
+    """A file of which only what is sliced is read, with two ends given.
+
+    >>> handle, name = tempfile.mkstemp()
+    >>> os.write(handle, b"abcdef"), os.close(handle)
+    (6, None)
+    >>> with open(name, "rb") as stream:
+    ...     len(OnDisk(stream)), OnDisk(stream)[2:4]
+    (6, b'cd')
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._size = stream, os.fstat(stream.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        self._stream.seek(part.start)
+        return self._stream.read(part.stop - part.start)
 
 
 def store(path: Path, parts: Iterable[bytes | memoryview]) -> None:

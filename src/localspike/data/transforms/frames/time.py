@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from ....errors import ShapeError
+from ...moves import check_groups, moved
+from ...thinning import Thinning
 from ..checks import WholeRange, at_least, chances, whole_around
 from ..draws import whole
 
@@ -104,7 +106,7 @@ class PlaceMask:
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
-        check_groups(frames, self.groups)
+        check_groups(frames.shape[-1], self.groups)
         blocks = frames.unflatten(-1, (self.groups, -1))
         hidden = _intervals(blocks, -1, self.places, self.count, generator)
         shape = (frames.shape[1], *[1] * (blocks.dim() - 3), hidden.shape[1])
@@ -128,8 +130,7 @@ class Drop:
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
-        stay = torch.rand(frames.shape, generator=generator) >= self.probability
-        return frames * stay.to(frames.device)
+        return Thinning.draw(self.probability, generator).apply(frames)
 
 
 def shift_steps(frames: Tensor, by: Tensor) -> Tensor:
@@ -138,11 +139,8 @@ def shift_steps(frames: Tensor, by: Tensor) -> Tensor:
     >>> shift_steps(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1])).flatten()
     tensor([0., 1., 2.])
     """
-    steps, batch = frames.shape[:2]
-    source = (torch.arange(steps)[:, None] - by).to(frames.device)
-    left = ((source < 0) | (source >= steps)).view(steps, batch, *[1] * (frames.dim() - 2))
-    sample = torch.arange(batch, device=frames.device)
-    return frames[source.clamp(0, steps - 1), sample].masked_fill_(left, 0)
+    lines = frames.reshape(*frames.shape[:2], -1)
+    return moved(lines, by.tolist(), [0] * len(by)).view(frames.shape)
 
 
 def shift_places(frames: Tensor, by: Tensor, groups: int) -> Tensor:
@@ -151,19 +149,8 @@ def shift_places(frames: Tensor, by: Tensor, groups: int) -> Tensor:
     >>> shift_places(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), torch.tensor([1]), 2).flatten()
     tensor([0., 1., 0., 3.])
     """
-    check_groups(frames, groups)
-    blocks = frames.reshape(*frames.shape[:-1], groups, -1).movedim(-1, 0)
-    moved = shift_steps(blocks.movedim(2, 1), by).movedim(1, 2)
-    return moved.movedim(0, -1).flatten(-2)
-
-
-def check_groups(frames: Tensor, groups: int) -> None:
-    """Raise ShapeError unless the last axis divides into so many blocks."""
-    if frames.shape[-1] % groups:
-        raise ShapeError(
-            "last axis does not divide into groups",
-            got=f"{frames.shape[-1]} places, {groups} groups",
-        )
+    check_groups(frames.shape[-1], groups)
+    return moved(frames, [0] * len(by), by.tolist(), groups)
 
 
 def _intervals(
