@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from localspike.kernels import compiling, fused, maxpool, neuron, pool, trace, windows
 from localspike.kernels.neuron import Constants, NeuronState
@@ -138,6 +139,18 @@ def test_compiled_kernels_give_eager_numbers(dtype: torch.dtype) -> None:
             one, other, rtol=1e-5 if dtype == torch.float32 else 1e-2, atol=0
         )
     assert compiling.seconds_spent() > 0
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_under_a_mode_that_watches_kernels_run_uncompiled() -> None:
+    """Counting a rule's products must neither fail nor spoil a kernel for what comes after."""
+    kernel = compiling.Kernel(lambda x: x @ x)
+    with compiling.compiled(), FlopCounterMode(display=False) as counter:
+        kernel(torch.ones(3, 3))
+        assert not compiling.active()
+    assert counter.get_total_flops() == 54
+    with compiling.compiled():
+        assert compiling.active() and not kernel._failed
 
 
 def test_a_failing_compiler_is_said_once_and_eager_goes_on(

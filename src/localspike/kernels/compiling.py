@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ..errors import ConfigError
 
@@ -89,8 +90,11 @@ def compiled(on: bool = True) -> Iterator[None]:
 
 
 def active() -> bool:
-    """Whether kernels of this thread run compiled now."""
-    return _on.get()
+    """Whether kernels of this thread run compiled now.
+
+    Not under a dispatch mode, such as one that counts products: it could not see into them.
+    """
+    return _on.get() and not is_in_torch_dispatch_mode(include_infra_modes=False)
 
 
 def seconds_spent() -> float:
@@ -117,7 +121,7 @@ class Kernel:
     def __call__(self, *tensors: Tensor | bool | None, key: object = None) -> Any:
         """The result; ``key`` names the variant, so that a first call is known as one."""
         global _spent
-        if not _on.get() or self._failed:
+        if self._failed or not active():
             return self.function(*tensors)
         started = time.perf_counter()
         try:
