@@ -117,7 +117,11 @@ _TABLE = (
     Entry("osttp", "OSTTP: OSTL's traces, the label by fixed random matrices.", "osttp"),
     Entry("es_d_rtrl", "ES-D-RTRL: diagonal RTRL as a product of two factors.", "es_d_rtrl"),
     Entry("dfa", "Direct feedback alignment with the neuron's own trace.", "dfa"),
-    Entry("sdfa", "Direct feedback alignment with the error's sign.", "sdfa"),
+    Entry(
+        "sdfa", "Direct feedback alignment with the error's sign.", "sdfa",
+        # A sign does not shrink with the error: half the epochs end at the level of frozen layers.
+        on={"nmnist/conv": ("training.epochs=10",)},
+    ),
     Entry("drtp", "Direct random target projection with the neuron's own trace.", "drtp"),
     Entry("frozen", "Hidden layers stay as initialised: the floor to beat.", "frozen"),
 )  # fmt: skip
