@@ -121,8 +121,11 @@ def test_a_peer_is_told_what_its_worker_knows(files: Files, tmp_path: Path) -> N
     }  # fmt: skip
 
 
-def test_a_real_worker_from_start_to_end(files: Files) -> None:
-    setting = Setting(WORK, files, {"OMP_NUM_THREADS": "1"})
+def test_a_real_worker_from_start_to_end(tmp_path: Path) -> None:
+    # Not WORK: calibration leaves a neuron there so near its threshold that the compiler's rounding
+    # of a weight makes it fire.
+    work = replace(WORK, steps=12)
+    setting = Setting(work, prepare(work, tmp_path), {"OMP_NUM_THREADS": "1"})
     entrant = own(setting, "tess", "float32")
     with Worker(entrant.name, entrant.command, entrant.environment) as worker:
         ready = worker.wait_until_ready()

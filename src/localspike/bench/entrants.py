@@ -6,6 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from ..kernels.compiling import obstacle
 from .environment import environment
 from .exchange import Files
 from .job import Job, Precision
@@ -45,6 +48,7 @@ class Setting:
             schedule,
             threads=self.threads,
             device=self.device,
+            compile="auto" if obstacle(torch.device(self.device)) else "on",
             benchmarks="" if self.benchmarks is None else str(self.benchmarks),
             **self.files._asdict(),
         )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from ..errors import ConfigError
+from ..kernels.compiling import Compile
 from .workload import Workload
 
 Precision = Literal["float32", "bf16"]
@@ -20,7 +21,7 @@ class Job:
     """A method on a workload. ``weights``, ``parameters`` and ``reference`` are files, or "".
 
     ``feed`` says whether a stream gets the sequence of the reference, or frames one at a time and
-    never a sequence.
+    never a sequence. ``compile`` is the learner's: timed methods compile whatever the net's size.
     """
 
     workload: Workload
@@ -32,6 +33,7 @@ class Job:
     warm_up: int = 2
     feed: Literal["sequence", "steps"] = "sequence"
     update: Literal["sequence", "step"] = "sequence"
+    compile: Compile = "auto"
     weights: str = ""
     parameters: str = ""
     reference: str = ""

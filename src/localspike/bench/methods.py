@@ -86,6 +86,7 @@ def ours(job: Job) -> Stepper:
         schedule=job.schedule,  # type: ignore[arg-type]
         update=job.update,
         precision=job.precision,
+        compile=job.compile,
     )
     about = {
         "schedule": learner.schedule,
