@@ -25,7 +25,7 @@ RATIOS = {
     "vs_naive_f32": "plain TESS / ours float32",
     "vs_bptt": "our BPTT float32 / ours",
     "vs_bptt_same_precision": "our BPTT / ours, same precision",
-    "vs_spikingjelly": "SpikingJelly BPTT / ours",
+    "vs_spikingjelly": "SpikingJelly BPTT float32 / ours",
     "of_floor": "floor / ours",
 }
 Record = dict[str, Any]
@@ -75,17 +75,26 @@ def milliseconds(seconds: float) -> str:
 
 def train(records: Sequence[Record]) -> str:
     """A row per record: our time, and the ratios with the range over the rounds."""
-    head = ["net", "ours, ms/step", *RATIOS.values()]
+    head = ["net", "ours, ms/step", *RATIOS.values(), "SpikingJelly BPTT / ours, both float32"]
     rows, notes = [], []
     for record in records:
         best = record["best_precision"]
         took = record["methods"][f"tess {best}"]["step_s"]["median"]
         net = f"{record['title']}, B={record['batch']}, T={record['steps']}, n={record['rounds']}"
-        cells = [_ratio(record, key) for key in RATIOS]
+        cells = [*(_ratio(record, key) for key in RATIOS), _plainly(record)]
         rows.append([net, f"{milliseconds(took)} ({best})", *cells])
         reasons = dict.fromkeys(record["missing"].values())
         notes += [f"{record['title']}: {reason}" for reason in reasons]
     return "\n\n".join([table(head, rows), *notes, *map(source, records)])
+
+
+def _plainly(record: Record) -> str:
+    """The other library's BPTT over ours in its own precision, of medians."""
+    found = [record["methods"].get(name) for name in ("spikingjelly bptt", "tess float32")]
+    if not all(found):
+        return "–"
+    theirs, ours = (one["step_s"]["median"] for one in found if one)
+    return f"{theirs / ours:.2f}"
 
 
 def _ratio(record: Record, key: str) -> str:
@@ -111,7 +120,8 @@ def memory(records: Sequence[Record]) -> str:
 def _memory_row(record: Record, row: Record, steps: Sequence[str]) -> list[str]:
     rises = [f"{row['rise_mib'][t]['median']:.1f}" if t in row["rise_mib"] else "–" for t in steps]
     share = record["ratios"].get(row["net"], {}).get(row["method"])
-    share_text = "1" if row["method"] == "bptt" else "–" if share is None else f"1/{1 / share:.1f}"
+    seen = share is not None and share > 0  # a rise of nothing is below what can be measured
+    share_text = "1" if row["method"] == "bptt" else f"1/{1 / share:.1f}" if seen else "–"
     return [row["title"], row["method"], *rises, fit(row.get("kib_per_step"), 2), share_text]
 
 

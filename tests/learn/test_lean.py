@@ -11,7 +11,7 @@ from torch import Tensor
 
 from localspike import Learner, models, rules
 from localspike.errors import ConfigError
-from localspike.kernels import compiling
+from localspike.kernels import compiling, unfold
 from localspike.learn import lean
 from localspike.learn.lean import LeanLayerwise
 from localspike.learn.regulariser import FiringRate
@@ -235,3 +235,66 @@ def test_judging_runs_lean_as_well(static: bool) -> None:
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
     assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("first", ["bias", "alif"])
+def test_a_wide_block_before_a_table_of_patches(
+    first: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block that does not run lean hands on spikes in float32, whatever the products are."""
+    monkeypatch.setattr(unfold, "WIDE_POSITIONS", 64)
+    torch.manual_seed(0)
+    conv1 = Conv2d(2, 128, 3, padding=1, bias=first == "bias")
+    blocks = {
+        "conv1": Spiking(conv1, ALIF() if first == "alif" else None, latent=2),
+        "conv2": Spiking(Conv2d(128, 128, 3, padding=1), latent=2),
+        "readout": Readout(Linear(128 * 64, CLASSES)),
+    }
+    net = Network(blocks, (2, 8, 8))
+    # Not the frames below: calibration leaves a neuron right at its threshold.
+    calibrate(net, (torch.rand(13, 2, 2, 8, 8) < 0.3).float(), 0.2)
+    frames = (torch.rand(13, 2, 2, 8, 8) < 0.3).float()
+    found = []
+    for runs_lean in (True, False):
+        learner = Learner(net, rules.tess(), precision=precision)  # type: ignore[arg-type]
+        assert LeanLayerwise(learner.credit).lean == {"conv2"}
+        learner.lean = runs_lean
+        net.zero_grad()
+        learner.gradient(frames, torch.tensor([0, 1]))
+        found.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
+    limit = 2e-5 if precision == "float32" else 0.2  # narrow currents flip a spike here and there
+    assert float((found[0] - found[1]).norm()) <= limit * float(found[1].norm())
+
+
+class OldLinear(Linear):
+    """A user's synapse, written before weights could be asked for in another dtype."""
+
+    def effective_weight(self) -> Tensor:  # type: ignore[override]
+        return 0.5 * self.weight
+
+
+class OldSpiking(Spiking):
+    """A user's block, likewise."""
+
+    def init_state(self, shape, batch, *, training=False, generator=None):  # type: ignore[no-untyped-def, override]
+        return super().init_state(shape, batch, training=training, generator=generator)
+
+    def weights(self):  # type: ignore[no-untyped-def, override]
+        return super().weights()
+
+
+def test_blocks_and_synapses_of_a_users_own_need_not_know_of_it() -> None:
+    torch.manual_seed(0)
+    blocks = {
+        "own": OldSpiking(OldLinear(20, 15)),
+        "plain": Spiking(Linear(15, 12)),
+        "readout": Readout(Linear(12, CLASSES)),
+    }
+    net = Network(blocks, (20,))
+    frames = torch.rand(12, 3, 20) * 4
+    for schedule in ("auto", "streaming"):
+        learner = Learner(net, rules.tess(), schedule=schedule)  # type: ignore[arg-type]
+        learner.gradient(frames, torch.tensor([0, 1, 2]))
+        learner.evaluate(frames, torch.tensor([0, 1, 2]))
+    assert all(p.grad is not None for p in net.parameters())

@@ -122,8 +122,9 @@ def ratios(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
         if row["method"] == "bptt":
             continue
         full = [r for r in rows if r["net"] == row["net"] and r["method"] == "bptt"]
-        if full:
-            share = row["rise_mib"][last]["median"] / full[0]["rise_mib"][last]["median"]
+        whole = full[0]["rise_mib"][last]["median"] if full else 0.0
+        if whole > 0:
+            share = row["rise_mib"][last]["median"] / whole
             found.setdefault(row["net"], {})[row["method"]] = share
     return found
 

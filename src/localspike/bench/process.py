@@ -106,7 +106,8 @@ class Worker:
     def _end(self) -> str:
         code = self._process.wait()
         if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
+            known = {int(one): one.name for one in signal.Signals}
+            return f"killed by {known.get(-code, f'signal {-code}')}"
         return f"exit code {code}"
 
     def _said(self) -> str:

@@ -74,7 +74,7 @@ class LeanLayerwise(Layerwise):
         outputs, rates, state = {INPUT: self._laid_out(frames)}, dict[str, Tensor](), dict(state)
         for name, block in self.net.blocks.items():
             x = self.net.gather(name, outputs)
-            weights = block.weights(self.dtype if name in self.lean else None)
+            weights = block.weights(self.dtype) if name in self.lean else block.weights()
             kept, state[name] = self._forward(name, block, x, state[name], weights)
             outputs[name] = kept.out
             self.net.release(name, outputs)

@@ -120,8 +120,9 @@ class Spiking(nn.Module):
 
     def weights(self, dtype: torch.dtype | None = None) -> Weights:
         """The effective weights now, rounded to ``dtype`` where given."""
-        rec = None if self.recurrent is None else self.recurrent.effective_weight(dtype)
-        return Weights(self.synapse.effective_weight(dtype), rec)
+        narrow = () if dtype is None else (dtype,)  # a synapse of a user's own need not know it
+        rec = None if self.recurrent is None else self.recurrent.effective_weight(*narrow)
+        return Weights(self.synapse.effective_weight(*narrow), rec)
 
     def init_state(
         self,

@@ -88,6 +88,7 @@ def _currents(
         or not unfold.pays(merged, weight, synapse.geometry, dtype or weight.dtype)
     ):
         return merged_currents(synapse, x, weight, dtype, narrow=dtype is not None), None
+    merged = merged.to(weight.dtype)  # a block beside the lean ones hands on wide spikes
     table = unfold.patches(merged, weight, synapse.geometry)
     currents = unfold.forward(table, merged, weight, synapse.geometry)
     return currents.unflatten(0, x.shape[:2]), table

@@ -168,7 +168,7 @@ class Network(nn.Module):
                 batch if name == self.readout_name else batch + extra,
                 training=training,
                 generator=generator,
-                thin=name in thin,
+                **({"thin": True} if name in thin else {}),  # a user's block need not know it
             )
             for name, block in self.modules_by_name.items()
         }
