@@ -47,7 +47,7 @@ def case_of(folder: Path, library: str, method: str, kind: str) -> dict[str, Any
         np.savez(paths["weights"], **weights_of(net))
         np.savez(paths["reference"], **answers_of(net, frames, labels))
     sizes = {"batch": BATCH, "steps": STEPS, "threads": 1, "warm_up": 1, "compile": False}
-    return {"library": library, "method": method, "net": kind, **sizes, **paths}
+    return {"package": library, "method": method, "net": kind, **sizes, **paths}
 
 
 def weights_of(net: Network) -> dict[str, Any]:

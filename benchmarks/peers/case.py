@@ -35,7 +35,7 @@ class Case:
     module, whose ``COMPILES`` is the largest T at which it is worth its while.
     """
 
-    library: str
+    package: str
     method: str
     net: str
     batch: int
@@ -47,9 +47,9 @@ class Case:
     compile: bool | None = None
 
     def __post_init__(self) -> None:
-        _choice("library", self.library, tuple(METHODS))
+        _choice("package", self.package, tuple(METHODS))
         _choice("net", self.net, NETS)
-        _choice(f"method of {self.library}", self.method, METHODS[self.library])
+        _choice(f"method of {self.package}", self.method, METHODS[self.package])
         if (self.method, self.net) == ("ottt", "recurrent"):
             raise Refusal("spikingjelly's OTTT traces feed-forward layers only: no recurrent net")
         for name, least in (("batch", 1), ("steps", 1), ("threads", 1), ("warm_up", 0)):

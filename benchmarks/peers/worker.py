@@ -1,6 +1,6 @@
 """A peer library as a process that checks itself, then trains on request.
 
-    .venv-peers/bin/python benchmarks/peers/worker.py '{"library": "norse", ...}'
+    .venv-peers/bin/python benchmarks/peers/worker.py '{"package": "norse", ...}'
 
 Prints one JSON line, ``{"ready": true, "versions": …, "check": …, "compiled": …,
 "first_step_s": …}``, and then answers lines of its input: ``steps N`` with the seconds of N
@@ -60,10 +60,10 @@ def main() -> int:
 def library_of(case: Case) -> ModuleType:
     """The module here that knows the library, which must be installed."""
     try:
-        return importlib.import_module(f"with_{case.library}")
+        return importlib.import_module(f"with_{case.package}")
     except ImportError as error:
         raise Refusal(
-            f"{case.library} does not import ({error}); install it by: make bench-peers"
+            f"{case.package} does not import ({error}); install it by: make bench-peers"
         ) from error
 
 
@@ -125,7 +125,7 @@ def versions(case: Case) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        case.library: version(case.library),
+        case.package: version(case.package),
     }
 
 

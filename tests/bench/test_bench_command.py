@@ -13,7 +13,7 @@ from localspike.bench import peers, places, record, train
 from localspike.bench.rounds import Entrant
 from localspike.cli import main
 
-FAKE = Path(__file__).with_name("fake_worker.py")
+FAKE = Path(__file__).parents[1] / "helpers_fake_worker.py"
 SECONDS = {
     "tess float32": 0.4, "tess bf16": 0.2, "bptt float32": 0.8, "bptt bf16": 0.3,
     "floor float32": 0.2, "floor bf16": 0.15, "naive float32": 1.6,

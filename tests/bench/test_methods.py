@@ -116,7 +116,7 @@ def test_a_peer_is_told_what_its_worker_knows(files: Files, tmp_path: Path) -> N
     assert not isinstance(found, str) and found.optional
     assert found.command[:2] == [str(python), str(folder / "peers" / "worker.py")]
     assert json.loads(found.command[2]) == {
-        "library": "spikingjelly", "method": "ottt", "net": "mlp", "batch": 4, "steps": 5,
+        "package": "spikingjelly", "method": "ottt", "net": "mlp", "batch": 4, "steps": 5,
         "threads": 2, "weights": files.weights, "reference": files.reference, "warm_up": 2,
     }  # fmt: skip
 

@@ -44,22 +44,22 @@ def given(tmp_path: Path) -> dict[str, Any]:
         **{"spikes.hidden1": 24.0},
     )
     sizes = {"batch": 2, "steps": 4, "threads": 1}
-    return {"library": "norse", "method": "bptt", "net": "mlp", **sizes, **paths}
+    return {"package": "norse", "method": "bptt", "net": "mlp", **sizes, **paths}
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"library": "nengo"}, "unknown library 'nengo'"),
+        ({"package": "nengo"}, "unknown package 'nengo'"),
         ({"net": "vgg19"}, "unknown net 'vgg19'"),
         ({"method": "ottt"}, "unknown method of norse"),
-        ({"library": "spikingjelly", "method": "ottt", "net": "recurrent"}, "OTTT"),
+        ({"package": "spikingjelly", "method": "ottt", "net": "recurrent"}, "OTTT"),
         ({"batch": 0}, "batch is 0"),
         ({"threads": True}, "threads is True"),
         ({"warmup": 1}, "unknown keys ['warmup']"),
         ({"weights": "/nowhere.npz"}, "no weights file at /nowhere.npz"),
         ({"steps": None}, "steps is None"),
-        ({"library": "spikingjelly", "method": "sltt", "compile": True}, "not compiled"),
+        ({"package": "spikingjelly", "method": "sltt", "compile": True}, "not compiled"),
     ],
 )
 def test_a_case_that_cannot_be_run_is_refused_by_name(

@@ -16,7 +16,7 @@ from localspike.bench.rounds import Entrant, alternate, block_of, started
 from localspike.bench.serving import serve
 from localspike.errors import ConfigError
 
-FAKE = Path(__file__).with_name("fake_worker.py")
+FAKE = Path(__file__).parents[1] / "helpers_fake_worker.py"
 READY = {"ready": True, "first_step_s": 0.5, "check": {}}
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+import helpers_synthetic
 
 
 def recorded() -> list[Path]:
@@ -21,8 +20,5 @@ def recorded() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def synthetic_files() -> dict[str, dict]:
-    import synthetic
-
-    return {
-        name: synthetic.make(kind, **options) for name, (kind, options) in synthetic.FILES.items()
-    }
+    files = helpers_synthetic.FILES.items()
+    return {name: helpers_synthetic.make(kind, **options) for name, (kind, options) in files}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import FILES, outputs
 
+from helpers_synthetic import FILES, outputs
 from localspike import verify
 
 RECORDED = "golden vectors: neither LOCALSPIKE_VECTORS nor LOCALSPIKE_DATA leads to any"

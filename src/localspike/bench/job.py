@@ -54,7 +54,7 @@ class Job:
         work = self.workload
         return json.dumps(
             {
-                "library": library,
+                "package": library,
                 "method": self.method,
                 "net": work.net,
                 "batch": work.batch,

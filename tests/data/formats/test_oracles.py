@@ -19,7 +19,7 @@ from localspike.data import Sensor, formats, make_events
 from localspike.errors import MissingDependencyError
 
 PYTHON = os.environ.get("LOCALSPIKE_ORACLES", "")
-ORACLE = Path(__file__).with_name("oracle.py")
+ORACLE = Path(__file__).parents[2] / "helpers_foreign_readers.py"
 HD, DAVIS, SMALL = Sensor(2, 720, 1280), Sensor(2, 260, 346), Sensor(2, 128, 128)
 CASES: dict[str, tuple[str, Sensor, list[int], dict[str, Any]]] = {
     "expelliarmus dat": ("dat", HD, [0, 1, 5000], {}),

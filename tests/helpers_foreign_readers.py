@@ -1,7 +1,7 @@
 """Run in the oracles' own environment: reads each file with a library of others, saves columns.
 
-PYTHON oracle.py LIBRARY FILE OUT.npy          (columns t, x, y, p of int64)
-PYTHON oracle.py write LIBRARY FILE IN.npy     (the other way round)
+PYTHON helpers_foreign_readers.py LIBRARY FILE OUT.npy          (columns t, x, y, p of int64)
+PYTHON helpers_foreign_readers.py write LIBRARY FILE IN.npy     (the other way round)
 """
 
 import sys
