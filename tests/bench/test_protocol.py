@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from localspike.bench.process import Worker, WorkerError
-from localspike.bench.rounds import Entrant, alternate, block_of, started
+from localspike.bench.rounds import Entrant, Field, alternate, block_of, started
 from localspike.bench.serving import serve
 from localspike.errors import ConfigError
 
@@ -104,7 +104,7 @@ class Turns:
 def test_every_round_has_a_block_of_every_worker() -> None:
     asked: list[tuple[str, int]] = []
     workers = {name: Turns(name, s, asked) for name, s in (("a", 0.1), ("b", 0.5), ("c", 9.0))}
-    blocks = alternate(workers, rounds=6, say=lambda line: None)
+    blocks = alternate(Field(workers, {}), rounds=6, say=lambda line: None)  # type: ignore[arg-type]
     rounds = [asked[3 + 3 * k : 6 + 3 * k] for k in range(6)]  # after the first look at each
     assert [sorted(r) for r in rounds] == [[("a", 15), ("b", 3), ("c", 3)]] * 6
     assert len({tuple(r) for r in rounds}) > 1, "the order must change"
@@ -116,7 +116,32 @@ def test_every_round_has_a_block_of_every_worker() -> None:
 
 def test_no_round_is_refused() -> None:
     with pytest.raises(ConfigError, match="rounds"):
-        alternate({}, rounds=0, say=lambda line: None)
+        alternate(Field({}, {}), rounds=0, say=lambda line: None)
+
+
+def test_an_optional_worker_that_dies_on_the_way_is_left_out() -> None:
+    entrants = [Entrant("a", fake(), os.environ), Entrant("b", fake(end="die"), os.environ, True)]
+    lines: list[str] = []
+    with started(entrants, lines.append) as field:
+        blocks = alternate(field, rounds=2, say=lines.append)
+        assert list(blocks) == list(field.workers) == ["a"] and len(blocks["a"]) == 2
+        assert "exit code 3" in field.missing["b"]
+    with (
+        pytest.raises(WorkerError, match="exit code 3"),
+        started([entrants[1]._replace(optional=False)], lines.append) as field,
+    ):
+        alternate(field, rounds=2, say=lines.append)
+
+
+def test_a_worker_that_never_answers_is_given_up_with_all_it_started() -> None:
+    child = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]])"
+    command = [sys.executable, "-c", child, *fake(end="hang")[1:]]
+    with Worker("fake", command, os.environ) as worker:
+        worker.wait_until_ready()  # however long that takes on a busy machine
+        worker._answer_s = 0.2
+        with pytest.raises(WorkerError, match=r"fake: no answer within 0\.2 s"):
+            worker.steps(1)
+    assert gone(worker)
 
 
 def test_the_worker_end_answers_line_by_line() -> None:

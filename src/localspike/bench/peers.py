@@ -94,8 +94,8 @@ def _case(name: str, request: Request, checkout: Path | None, say: Say) -> dict[
         setting = Setting(work, files, timed, request.threads, benchmarks=checkout)
         entrants, missing = methods(setting)
         with started(entrants, say) as field:
+            blocks = alternate(field, request.rounds, say)
             missing |= field.missing
-            blocks = alternate(field.workers, request.rounds, say)
             told = {key: train.described(worker) for key, worker in field.workers.items()}
         kept = [one for one in entrants if one.name in blocks]
         rises = _rises(kept, request, say) if request.memory else {}

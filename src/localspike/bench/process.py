@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -16,6 +17,7 @@ from ..errors import LocalspikeError
 
 _LAST = 8  # lines of standard error that are shown of a worker that died
 _PATIENCE = 5.0
+_ANSWER_S = 1800.0  # compiling included; what takes longer hangs
 
 
 class WorkerError(LocalspikeError):
@@ -29,8 +31,15 @@ class Worker:
     when the block is left.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        answer_s: float = _ANSWER_S,
+    ) -> None:
         self.name, self.ready = name, {}  # type: tuple[str, dict[str, Any]]
+        self._answer_s, self._late = answer_s, False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has died
         alone: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
         try:
@@ -96,11 +105,19 @@ class Worker:
     def _answer(self) -> dict[str, Any]:
         """The next line that is a JSON object; a library's greetings are passed over."""
         assert self._process.stdout is not None  # it was asked for
-        for line in self._process.stdout:
-            with suppress(ValueError):
-                found = json.loads(line)
-                if isinstance(found, dict):
-                    return found
+        watch = threading.Timer(self._answer_s, self._give_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            for line in self._process.stdout:
+                with suppress(ValueError):
+                    found = json.loads(line)
+                    if isinstance(found, dict):
+                        return found
+        finally:
+            watch.cancel()
+        if self._late:
+            raise WorkerError(f"{self.name}: no answer within {self._answer_s:g} s")
         raise WorkerError(f"{self.name}: its process ended, {self._end()}", got=self._said())
 
     def _end(self) -> str:
@@ -109,6 +126,18 @@ class Worker:
             known = {int(one): one.name for one in signal.Signals}
             return f"killed by {known.get(-code, f'signal {-code}')}"
         return f"exit code {code}"
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._kill()
+
+    def _kill(self) -> None:
+        """End the process and what it has started: a child would hold its output open."""
+        if os.name == "posix":
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.poll() is None:
+            self._process.kill()
 
     def _said(self) -> str:
         self._errors.seek(0)
@@ -122,9 +151,8 @@ class Worker:
                 self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=patience)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        self._kill()
+        self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._errors.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import ConfigError
 from .process import Worker, WorkerError
@@ -25,10 +25,11 @@ class Entrant(NamedTuple):
 
 
 class Field(NamedTuple):
-    """The workers that are ready, and why others are not."""
+    """The workers that are ready, why others are not, and which may be missing."""
 
     workers: dict[str, Worker]
     missing: dict[str, str]
+    optional: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def started(entrants: Sequence[Entrant], say: Say) -> Iterator[Field]:
     WorkerError
         If one cannot run that is not optional.
     """
-    field = Field({}, {})
+    field = Field({}, {}, frozenset(entrant.name for entrant in entrants if entrant.optional))
     with ExitStack() as stack:
         for entrant in entrants:
             say(f"{entrant.name}: starting")
@@ -59,28 +60,48 @@ def started(entrants: Sequence[Entrant], say: Say) -> Iterator[Field]:
 
 
 def alternate(
-    workers: Mapping[str, Any], rounds: int, say: Say, seed: int = 0, block_s: float = BLOCK_S
+    field: Field, rounds: int, say: Say, seed: int = 0, block_s: float = BLOCK_S
 ) -> dict[str, list[list[float]]]:
     """Step times of every worker: a block per round.
 
     A block lasts about ``block_s`` seconds, 3 to 50 steps: the number is set by a first step that
-    counts for nothing else.
+    counts for nothing else. An optional worker that dies on the way is moved to ``field.missing``,
+    and the others go on.
 
     Raises
     ------
     ConfigError
         For fewer than one round.
+    WorkerError
+        If a worker dies that is not optional.
     """
     if rounds < 1:
         raise ConfigError("rounds", got=rounds, expected="a whole number >= 1")
-    counts = {name: block_of(min(w.steps(2)), block_s) for name, w in workers.items()}
-    order, draw = list(workers), random.Random(seed)
-    blocks: dict[str, list[list[float]]] = {name: [] for name in workers}
-    for number in range(rounds):
+    counts: dict[str, int] = {}
+    blocks: dict[str, list[list[float]]] = {name: [] for name in field.workers}
+
+    def turn(name: str) -> None:
+        worker = field.workers[name]
+        if name not in counts:
+            counts[name] = block_of(min(worker.steps(2)), block_s)
+        else:
+            blocks[name].append(worker.steps(counts[name]))
+
+    draw = random.Random(seed)
+    for number in range(rounds + 1):  # the first sets the lengths of blocks
+        order = list(field.workers)
         draw.shuffle(order)
         for name in order:
-            blocks[name].append(workers[name].steps(counts[name]))
-        say(f"round {number + 1} of {rounds}")
+            try:
+                turn(name)
+            except WorkerError as error:
+                if name not in field.optional:
+                    raise
+                field.missing[name] = str(error)
+                del field.workers[name], blocks[name]
+                say(f"{name}: left out. {error}")
+        if number:
+            say(f"round {number} of {rounds}")
     return blocks
 
 

@@ -66,8 +66,8 @@ def run(request: Request, say: Say) -> dict[str, Any]:
         )
         entrants, missing = methods(setting)
         with started(entrants, say) as field:
+            blocks = alternate(field, request.rounds, say)
             missing |= field.missing
-            blocks = alternate(field.workers, request.rounds, say)
             told = {name: described(worker) for name, worker in field.workers.items()}
     found = {**head, **case(request), **summary(blocks, missing)}
     found["methods"] = {n: {**told[n], **found["methods"][n]} for n in found["methods"]}

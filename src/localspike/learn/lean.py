@@ -148,7 +148,8 @@ class LeanLayerwise(Layerwise):
     ) -> tuple[Told, Tensor | Windows]:
         """What the signal says, and m at the spikes, one number a window where that is enough."""
         block, bound = self.net.blocks[name], self.credit.bound[name]
-        if isinstance(bound, BoundClassBasis) and bound.size and kept.out.ndim == 5:
+        # Of that very class: a subclass may say something else over a sequence.
+        if type(bound) is BoundClassBasis and bound.size and kept.out.ndim == 5:
             known = self.credit.knowledge(name, kept.out, target, None, None)
             told = bound.at_latents(known)
             shape = (*told.m.shape[:2], kept.out.shape[2], bound.size, bound.size)

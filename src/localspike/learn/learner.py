@@ -196,21 +196,22 @@ class Learner:
         generator, companion = self.generator if training else None, self.credit.companion
         batch = frames.shape[1]
         extra = 0 if companion is None else companion.count(batch)
+        engine = self._sequence_schedule()
+        thin = engine.lean if isinstance(engine, LeanLayerwise) else ()
         state = self.net.init_state(
-            batch, training=training, generator=generator, extra=extra, thin=self._runs_lean()
+            batch, training=training, generator=generator, extra=extra, thin=thin
         )
-        if self.schedule == "bptt":
-            return ThroughTimeSchedule(self.credit, self.dtype).run(frames, target, state)
+        if isinstance(engine, ThroughTimeSchedule):
+            return engine.run(frames, target, state)
         gradients = Gradients(self.net, self.dtype, self.credit.own_parameters())
         with compiled(self.compiles):
-            outcome = self._sequence_schedule().run(frames, target, state, gradients)
+            outcome = engine.run(frames, target, state, gradients)
             gradients.write()
         return outcome
 
-    def _runs_lean(self) -> set[str]:
-        return LeanLayerwise(self.credit, self.dtype).lean if self.lean else set()
-
-    def _sequence_schedule(self) -> Layerwise | TwoSweep:
+    def _sequence_schedule(self) -> Layerwise | TwoSweep | ThroughTimeSchedule:
+        if self.schedule == "bptt":
+            return ThroughTimeSchedule(self.credit, self.dtype)
         if self.schedule == "two_sweep":
             return TwoSweep(self.credit, self.dtype, self.probe)
         if self.lean:

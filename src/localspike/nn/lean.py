@@ -118,9 +118,10 @@ def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
     tail = block.tail[0] if block.tail else None
     if isinstance(tail, MaxPool):
         which, shape = kept.contexts[0]
+        if shape is not None or size != outer * tail.size:
+            return None
         inner = outer // g
-        wide = spread((m / inner**2).to(kept.psi.dtype), inner)
-        return Windows(wide, which) if shape is None and size == outer * tail.size else None
+        return Windows(spread((m / inner**2).to(kept.psi.dtype), inner), which)
     evenly = isinstance(tail, AvgPool) and size == outer * tail.size
     if tail is None or isinstance(tail, GlobalAvgPool) or evenly:
         return Windows(m / (size // g) ** 2)
