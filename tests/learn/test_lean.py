@@ -176,7 +176,7 @@ def test_what_cannot_be_continued_is_not_divided() -> None:
     frames = torch.zeros(800, 32, 20)
     nets = {"whole": NETS["mixed"](), "parts": NETS["mlp"]()}
     parts = {k: LeanLayerwise(Learner(n, rules.tess()).credit) for k, n in nets.items()}
-    assert [len(parts[k].parts(frames)) for k in nets] == [1, 25]
+    assert [len(parts[k].parts(frames)) for k in nets] == [1, 13]
     assert len(parts["parts"].parts(frames[:1].expand(800, 32, 20))) == 1  # static: one product
     learner = Learner(NETS["mlp"](), replace(rules.tess(), signal=Own()))
     assert learner.lean and len(LeanLayerwise(learner.credit).parts(frames)) == 1

@@ -30,7 +30,7 @@ from .lean_credit import AFFERENTS, Between, learn, learn_readout
 from .outcome import Outcome
 from .targets import Target
 
-ROWS, NUMBERS = 1024, 1 << 22
+ROWS, NUMBERS = 2048, 1 << 22
 """A part has so many samples times steps, or numbers in its largest layer: enough for a product to
 run at full speed."""
 
@@ -206,7 +206,7 @@ def steps_at_once(steps: int, batch: int, neurons: int) -> int:
     All of them where there would be few parts: each contracts what crosses its start besides.
 
     >>> [steps_at_once(steps, batch=32, neurons=256) for steps in (20, 64, 100, 800)]
-    [20, 64, 40, 32]
+    [20, 64, 100, 64]
     """
     unit = fused.chunk_of(steps)
     units = min(-(-ROWS // (batch * unit)), -(-NUMBERS // (batch * neurons * unit)))
