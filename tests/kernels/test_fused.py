@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from localspike.kernels import compiling, fused, maxpool, neuron, pool, trace, windows
+from localspike.kernels import compiling, fused, maxpool, neuron, parts, pool, trace, windows
 from localspike.kernels.neuron import Constants, NeuronState
+from localspike.kernels.slopes import kept
 from localspike.kernels.surrogate import Rectangle, Triangle, heaviside
 
 LIF = Constants(0.7, 0.6, "soft", 0.4)
@@ -33,7 +34,7 @@ def test_scan_is_the_neuron_step_by_step(steps: int, reset: str) -> None:
     slow = neuron.neuron_scan(currents, NeuronState(v), constants, spike=heaviside)
     assert 0.05 < float(slow.o.mean()) < 0.6 or steps == 1
     assert torch.equal(o, slow.o)
-    torch.testing.assert_close(psi, Triangle()(slow.u - 0.6), rtol=0, atol=1e-12)
+    torch.testing.assert_close(psi.source, Triangle()(slow.u - 0.6), rtol=0, atol=1e-12)
     torch.testing.assert_close(last, slow.last.v, rtol=0, atol=1e-12)
 
 
@@ -52,31 +53,31 @@ def test_collapse_is_the_reverse_trace_plus_the_post_trace(
     m, psi = wave(steps), wave(steps + 1)[1:].abs()
     traced = trace.trace_reverse(m * psi * c.pre_gain, c.pre_decay)
     expected = traced + c.post_gain * m * trace.trace_exclusive(psi, c.post_decay)
-    torch.testing.assert_close(fused.collapse(m, psi, c).c, expected, rtol=1e-12, atol=1e-12)
-    total = fused.collapse_sum(m, psi, c)
+    torch.testing.assert_close(fused.collapse(m, kept(psi), c).c, expected, rtol=1e-12, atol=1e-12)
+    total = fused.collapse_sum(m, kept(psi), c)
     torch.testing.assert_close(total, expected.sum(0), rtol=1e-12, atol=1e-12)
 
 
 def test_every_constant_of_the_collapse_matters() -> None:
     m, psi, base = wave(12), wave(13)[1:].abs(), fused.TwoTraceConstants(0.5, 1.0, 0.2, 1.0)
-    before = fused.collapse(m, psi, base).c
+    before = fused.collapse(m, kept(psi), base).c
     for name in base._fields:
-        changed = fused.collapse(m, psi, base._replace(**{name: 0.77})).c
+        changed = fused.collapse(m, kept(psi), base._replace(**{name: 0.77})).c
         assert not torch.allclose(before, changed), name
 
 
 def test_narrow_tensors_keep_their_dtype_and_wide_sums() -> None:
     m, psi = torch.ones(300, 2).bfloat16(), torch.ones(300, 2).bfloat16()
-    total = fused.collapse_sum(m, psi, fused.TwoTraceConstants(0.0))
+    total = fused.collapse_sum(m, kept(psi), fused.TwoTraceConstants(0.0))
     assert total.dtype == torch.bfloat16
     assert total.tolist() == [300.0, 300.0]  # a bfloat16 sum of ones would stop at 256
 
 
 @pytest.mark.parametrize("steps", range(1, 200))
 def test_chunks_cover_every_step_in_order(steps: int) -> None:
-    parts = fused.parts_of(torch.zeros(steps))
-    assert [t for part in parts for t in range(steps)[part]] == list(range(steps))
-    assert max(part.stop - part.start for part in parts) <= fused.MOST
+    found = parts.parts_of(torch.zeros(steps))
+    assert [t for part in found for t in range(steps)[part]] == list(range(steps))
+    assert max(part.stop - part.start for part in found) <= parts.MOST
 
 
 def test_flat_follows_memory_and_comes_back() -> None:
@@ -118,17 +119,21 @@ def test_compiled_kernels_give_eager_numbers(dtype: torch.dtype) -> None:
     c, x = fused.TwoTraceConstants(0.9, 1.0, 0.2, -1.0), wave(8, 4096).view(8, 64, 8, 8).to(dtype)
     x = maxpool.channels_last(x)
 
+    def scanned(currents: torch.Tensor) -> list[torch.Tensor]:
+        o, psi, v = fused.scan(currents, torch.zeros(64), LIF, Rectangle())
+        return [o, *fused.collapse(m, psi, c, lead=True), v]
+
     def everything() -> list[torch.Tensor]:
         out, which = maxpool.forward(x, 2)
         return [
-            *fused.scan(m, torch.zeros(64), LIF, Rectangle()),
-            *fused.collapse(m, psi, c, lead=True),
+            *scanned(m),
+            *fused.collapse(m, kept(psi), c, lead=True),
             out,
             maxpool.pullback(out, which, 2),
             # In the other memory order: torch 2.13 miscompiled that in bfloat16.
             maxpool.pullback(out.contiguous(), which, 2),
-            *windows.collapse(windows.Windows(out[:, None], which), x[:, None], c, lead=True),
-            windows.collapse_sum(windows.Windows(out[:, None]), x[:, None], c),
+            *windows.collapse(windows.Windows(out[:, None], which), kept(x[:, None]), c, lead=True),
+            windows.collapse_sum(windows.Windows(out[:, None]), kept(x[:, None]), c),
         ]
 
     eager = everything()
@@ -219,8 +224,8 @@ def test_a_signal_kept_by_windows_is_the_one_spread_out(
     if chosen:
         _, which = maxpool.forward(x, 2)
         wide = maxpool.pullback(m.flatten(0, 1), which, 2).unflatten(0, (steps, batch))
-    expected = fused.collapse(wide.flatten(1), psi.flatten(1), c).c.view(psi.shape)
-    found = windows.collapse(windows.Windows(m, which), psi, c).c
+    expected = fused.collapse(wide.flatten(1), kept(psi.flatten(1)), c).c.view(psi.shape)
+    found = windows.collapse(windows.Windows(m, which), kept(psi), c).c
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    total = windows.collapse_sum(windows.Windows(m, which), psi, c)
+    total = windows.collapse_sum(windows.Windows(m, which), kept(psi), c)
     torch.testing.assert_close(total, expected.sum(0), rtol=1e-12, atol=1e-12)

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, Literal
 
 import torch
+import torch.fx.experimental._config as _sizes_apart
 from torch import Tensor
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
@@ -128,12 +129,16 @@ class Kernel:
             if self._compiled is None:
                 _allow_variants()
                 self._compiled = torch.compile(self.function, dynamic=True, fullgraph=True)
-            result = self._compiled(*tensors)
+            # Not as views: the compiler would make another variant for each base of the same view.
+            plain = [x.data if isinstance(x, Tensor) else x for x in tensors]
+            if key in self._seen:
+                return self._compiled(*plain)
+            with _sizes_apart.patch(use_duck_shape=False):
+                result = self._compiled(*plain)
         except Exception as error:  # whatever a compiler raises: no kernel, and eager is right
             return self._give_up(error, tensors)
-        if key not in self._seen:
-            self._seen.add(key)
-            _spent += time.perf_counter() - started
+        self._seen.add(key)
+        _spent += time.perf_counter() - started
         return result
 
     def _give_up(self, error: Exception, tensors: tuple[Tensor | bool | None, ...]) -> Any:

@@ -19,14 +19,10 @@ import torch
 from torch import Tensor
 
 from .compiling import Kernel, active
-from .neuron import Constants, NeuronState, neuron_step
-from .surrogate import Surrogate, heaviside
-
-MOST = 16
-"""Steps unrolled at most: machine code, and the time to make it, grow with them."""
-
-SMALL = 1 << 20
-"""Elements up to which eager code may hold a second copy for the sake of fewer calls."""
+from .neuron import Constants
+from .parts import Joined, parts_of
+from .slopes import Dynamics, Slopes, kept, membranes, slopes_of, still_for, unrolled, wide
+from .surrogate import Surrogate
 
 
 class TwoTraceConstants(NamedTuple):
@@ -36,17 +32,6 @@ class TwoTraceConstants(NamedTuple):
     pre_gain: float = 1.0
     post_decay: float = 0.0
     post_gain: float = 0.0
-
-
-def chunk_of(steps: int) -> int:
-    """How many of T steps one call unrolls: all of up to 16, else the 8 … 16 that fit T best.
-
-    >>> [chunk_of(steps) for steps in (6, 30, 100, 800)]
-    [6, 15, 10, 16]
-    """
-    if steps <= MOST:
-        return steps
-    return max(range(MOST // 2, MOST + 1), key=lambda k: (-(steps % k), k))
 
 
 class Choice(NamedTuple):
@@ -65,42 +50,48 @@ def scan(
     constants: Constants,
     psi: Surrogate,
     inclusive: bool = False,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """LIF over currents [T, N] from v [N]: spikes o and Ψ(u − θ) in the currents' dtype, last v.
+) -> tuple[Tensor, Slopes, Tensor]:
+    """LIF over currents [T, N] from v [N]: spikes o in the currents' dtype, Ψ(u − θ), last v.
 
-    v is None at rest: then it is zero, and float32 or the currents' dtype above it.
+    v is None at rest: then it is zero, and float32 or the currents' dtype above it. Compiled, Ψ is
+    not written: the slopes keep the currents, which must stay as they are.
 
     >>> from .surrogate import Triangle
     >>> o, psi, v = scan(torch.full((4, 1), 0.6), torch.zeros(1), Constants(1.0, 1.0), Triangle())
     >>> o.flatten().tolist()
     [0.0, 1.0, 0.0, 1.0]
     """
-    kernel, static = _scan_kernel(constants, psi, inclusive), currents.stride(0) == 0
-    o, slopes = Joined(currents), Joined(currents)
-    for part in parts_of(currents):
+    dynamics, keep, static = Dynamics(constants, psi, inclusive), not active(), is_still(currents)
+    kernel, parts = _scan_kernel(dynamics, keep), tuple(parts_of(currents))
+    o, slopes, starts = Joined(currents), Joined(currents), []
+    for part in parts:
         key = (part.stop - part.start, currents.dtype, v is None, static, currents.device)
+        starts.append(v)
         fired, slope, v = kernel(currents[part], v, key=key)
         o.add(part, fired)
-        slopes.add(part, slope)
+        if keep:
+            slopes.add(part, slope)
     assert v is not None  # T ≥ 1
-    return o.whole(), slopes.whole(), v
+    if keep:
+        return o.whole(), kept(slopes.whole()), v
+    return o.whole(), Slopes(currents, parts, tuple(starts), dynamics), v
+
+
+def is_still(x: Tensor) -> bool:
+    """Whether x [T, ...] is one step for all.
+
+    >>> is_still(torch.zeros(1, 2).expand(3, 2))
+    True
+    """
+    return x.stride(0) == 0
 
 
 @lru_cache(256)
-def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kernel:
-    def run(currents: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        spikes, slopes = [], []
-        if v is None:
-            v = torch.zeros_like(currents[0], dtype=_wide(currents))
-        for current in currents.unbind(0):
-            u, o, after = neuron_step(
-                current.to(v.dtype), NeuronState(v), constants,
-                spike=lambda d: heaviside(d, inclusive),
-            )  # fmt: skip
-            v = after.v
-            spikes.append(o.to(currents.dtype))
-            slopes.append(psi(u - constants.threshold).to(currents.dtype))
-        return torch.stack(spikes), torch.stack(slopes), v
+def _scan_kernel(dynamics: Dynamics, keep: bool) -> Kernel:
+    def run(currents: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        us, spikes, last = membranes(currents, v, dynamics)
+        slopes = torch.stack(slopes_of(us, dynamics, currents.dtype)) if keep else None
+        return torch.stack([o.to(currents.dtype) for o in spikes]), slopes, last
 
     return Kernel(run)
 
@@ -118,7 +109,7 @@ class Post(NamedTuple):
 
 def collapse(
     m: Tensor,
-    psi: Tensor,
+    psi: Slopes,
     constants: TwoTraceConstants,
     choice: Choice | None = None,
     h: Tensor | None = None,
@@ -130,36 +121,63 @@ def collapse(
     chosen neuron of every window alone. ``h`` is the post trace at the first step (None: zero).
     Sums are float32 (or the dtype of Ψ above it); the result has the dtype of Ψ.
 
-    >>> collapse(torch.ones(3, 1), torch.ones(3, 1), TwoTraceConstants(0.5)).c.flatten()
+    >>> collapse(torch.ones(3, 1), kept(torch.ones(3, 1)), TwoTraceConstants(0.5)).c.flatten()
     tensor([1.7500, 1.5000, 1.0000])
     """
-    out, carried = Joined(psi), None
-    kernel, parts = _collapse_kernel(constants, _size(choice)), parts_of(psi)
-    for part, behind in zip(parts[::-1], _behind(psi, constants, parts, h)[::-1], strict=True):
+    out, carried = Joined(psi.source), None
+    kernel = _collapse_kernel(constants, _size(choice), psi.dynamics)
+    for part, told in _backwards(m, psi, constants, choice, h):
         more = lead or part.start > 0
-        key = (part.stop - part.start, more, carried is None, m.dtype, psi.dtype, psi.device)
-        which = _which(choice, part)
-        c, carried = kernel(m[part], psi[part], carried, behind, which, more, key=key)
+        key = (part.stop - part.start, more, carried is None, *_key(told))
+        c, carried = kernel(*told, carried, more, key=key)
         out.add(part, c)
     return Post(out.whole(), carried)
 
 
 def collapse_sum(
-    m: Tensor, psi: Tensor, constants: TwoTraceConstants, choice: Choice | None = None
+    m: Tensor, psi: Slopes, constants: TwoTraceConstants, choice: Choice | None = None
 ) -> Tensor:
     """Σ_s c[s] of `collapse`: all that a static input is contracted with.
 
-    >>> collapse_sum(torch.ones(3, 1), torch.ones(3, 1), TwoTraceConstants(0.5))
+    >>> collapse_sum(torch.ones(3, 1), kept(torch.ones(3, 1)), TwoTraceConstants(0.5))
     tensor([4.2500])
     """
     total, carried = None, None
-    kernel, parts = _sum_kernel(constants, _size(choice)), parts_of(psi)
-    for part, h in zip(parts[::-1], _behind(psi, constants, parts, None)[::-1], strict=True):
-        key = (part.stop - part.start, carried is None, m.dtype, psi.dtype, psi.device)
-        carried, total = kernel(
-            m[part], psi[part], carried, h, _which(choice, part), total, key=key
-        )
-    return total.to(psi.dtype)  # type: ignore[union-attr]  # T ≥ 1
+    kernel = _sum_kernel(constants, _size(choice), psi.dynamics)
+    for part, told in _backwards(m, psi, constants, choice, None):
+        key = (part.stop - part.start, carried is None, *_key(told))
+        carried, total = kernel(*told, carried, total, key=key)
+    return total.to(psi.source.dtype)  # type: ignore[union-attr]  # T ≥ 1
+
+
+class _Told(NamedTuple):
+    """What a part of the steps is collapsed from."""
+
+    m: Tensor
+    source: Tensor
+    v: Tensor | None
+    still: Tensor | None
+    h: Tensor | None
+    which: Tensor | None
+
+
+def _backwards(
+    m: Tensor, psi: Slopes, constants: TwoTraceConstants, choice: Choice | None, h: Tensor | None
+) -> list[tuple[slice, _Told]]:
+    """The parts from the last to the first."""
+    still = still_for(m, psi)
+    starts = zip(psi.parts, psi.starts, _behind(psi, constants, h), strict=True)
+    told = [
+        (p, _Told(m[p], psi.source[p], v, still, before, _which(choice, p)))
+        for p, v, before in starts
+    ]
+    return told[::-1]
+
+
+def _key(told: _Told) -> tuple[object, ...]:
+    there = tuple(x is None for x in told)
+    static, dtypes = is_still(told.source), (told.m.dtype, told.source.dtype)
+    return (there, static, dtypes, told.source.device)
 
 
 def _size(choice: Choice | None) -> int:
@@ -168,34 +186,6 @@ def _size(choice: Choice | None) -> int:
 
 def _which(choice: Choice | None, part: slice) -> Tensor | None:
     return None if choice is None else choice.which[part]
-
-
-def parts_of(x: Tensor) -> list[slice]:
-    """The steps of x [T, ...] in groups that one call unrolls."""
-    steps, numbers = len(x), x.numel()
-    size = chunk_of(steps) if active() or numbers <= SMALL else 1
-    return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
-
-
-class Joined:
-    """Results of parts of the time steps, put together; those of a single part as they are."""
-
-    def __init__(self, like: Tensor) -> None:
-        self._like, self._whole = like, torch.empty(0)
-
-    def add(self, part: slice, values: Tensor) -> None:
-        """The values [part, ...] of some steps."""
-        if len(values) == len(self._like):
-            self._whole = values
-            return
-        if self._whole.numel() == 0:
-            shape = (len(self._like), *values.shape[1:])
-            self._whole = torch.empty(shape, dtype=values.dtype, device=values.device)
-        self._whole[part].copy_(values)
-
-    def whole(self) -> Tensor:
-        """All steps [T, ...]."""
-        return self._whole
 
 
 def rates(o: Tensor) -> Tensor:
@@ -208,34 +198,37 @@ def rates(o: Tensor) -> Tensor:
     return mean
 
 
-_RATES = Kernel(lambda o: o.to(_wide(o)).mean(2))
+_RATES = Kernel(lambda o: o.to(wide(o)).mean(2))
 
 
-def _wide(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
-
-
-def trace_end(x: Tensor, before: Tensor | None, decay: float) -> Tensor:
+def trace_end(x: Slopes, before: Tensor | None, decay: float) -> Tensor:
     """q[T−1] of q[t] = λ q[t−1] + x[t] over x [T, ...] from q[−1] = ``before`` (None: zero).
 
     Float32, or the dtype of x above it.
 
-    >>> trace_end(torch.ones(3, 1), None, 0.5), trace_end(torch.ones(1, 1), torch.ones(1), 0.5)
-    (tensor([1.7500]), tensor([1.5000]))
+    >>> trace_end(kept(torch.ones(3, 1)), None, 0.5)
+    tensor([1.7500])
     """
-    q, kernel = before, _end_kernel(decay)
-    for part in parts_of(x):
-        q = kernel(x[part], q, key=(part.stop - part.start, q is None, x.dtype, x.device))
-    assert q is not None  # T ≥ 1
-    return q
+    return _trace_ends(x, before, decay, len(x.parts))[-1]
+
+
+def _trace_ends(x: Slopes, q: Tensor | None, decay: float, parts: int) -> list[Tensor]:
+    """The trace after each of the first parts."""
+    kernel, found = _end_kernel(decay, x.dynamics), []
+    for part, v in list(zip(x.parts, x.starts, strict=True))[:parts]:
+        source = x.source[part]
+        key = (len(source), q is None, v is None, is_still(source), source.dtype, source.device)
+        q = kernel(source, v, q, key=key)
+        assert q is not None  # a part has a step
+        found.append(q)
+    return found
 
 
 @lru_cache(256)
-def _end_kernel(decay: float) -> Kernel:
-    def run(x: Tensor, q: Tensor | None) -> Tensor:
-        for now in x.unbind(0):
-            wide = now.to(_wide(x))
-            q = wide if q is None else wide + decay * q
+def _end_kernel(decay: float, dynamics: Dynamics | None) -> Kernel:
+    def run(source: Tensor, v: Tensor | None, q: Tensor | None) -> Tensor:
+        for now in unrolled(source, v, dynamics, None):
+            q = now if q is None else now + decay * q
         assert q is not None  # a part has a step
         return q.clone()  # a trace outlives x, of which a first step may be a view
 
@@ -243,24 +236,20 @@ def _end_kernel(decay: float) -> Kernel:
 
 
 def _behind(
-    psi: Tensor, constants: TwoTraceConstants, parts: list[slice], h: Tensor | None
-) -> list[Tensor] | list[None]:
-    """h before the first step of every part; None for all where the rule has no post trace."""
+    psi: Slopes, constants: TwoTraceConstants, h: Tensor | None
+) -> list[Tensor | None]:
+    """h before the first step of every part, None where it is zero or the rule has none."""
     if not constants.post_gain:
-        return [None] * len(parts)
-    if h is None:
-        h = torch.zeros(psi.shape[1:], dtype=_wide(psi), device=psi.device)
-    found = [h]
-    for part in parts[:-1]:
-        found.append(trace_end(psi[part], found[-1], constants.post_decay))
-    return found
+        return [None] * len(psi.parts)
+    return [h, *_trace_ends(psi, h, constants.post_decay, len(psi.parts) - 1)]
 
 
-def _exclusive(slopes: list[Tensor], h: Tensor, decay: float) -> list[Tensor]:
-    """h[t] = λ h[t−1] + Ψ[t−1] for t = 0 … T, from h[0]."""
+def _exclusive(slopes: list[Tensor], h: Tensor | None, decay: float) -> list[Tensor | None]:
+    """h[t] = λ h[t−1] + Ψ[t−1] for t = 0 … T, from h[0] (None: zero)."""
     behind = [h]
     for slope in slopes:
-        behind.append(decay * behind[-1] + slope)
+        before = behind[-1]
+        behind.append(slope if before is None else decay * before + slope)
     return behind
 
 
@@ -272,12 +261,13 @@ def _posts(
     c: TwoTraceConstants,
 ) -> tuple[list[Tensor], Tensor]:
     """The post factors of a part in the order of time, and c before it."""
-    behind = [] if h is None else _exclusive(slope[:-1], h, c.post_decay)
-    posts = []
+    behind, posts = _exclusive(slope[:-1], h, c.post_decay), []
     for s in range(len(signal) - 1, -1, -1):
         a = signal[s] * slope[s] if c.pre_gain == 1.0 else signal[s] * slope[s] * c.pre_gain
         carried = a if carried is None else a + c.pre_decay * carried
-        post = carried + c.post_gain * (signal[s] * behind[s]) if behind else carried
+        post, before = carried, behind[s]
+        if c.post_gain and before is not None:
+            post = carried + c.post_gain * (signal[s] * before)
         posts.append(post)
     assert carried is not None  # a part has a step
     return posts[::-1], carried
@@ -294,31 +284,31 @@ def _signals(m: Tensor, which: Tensor | None, size: int, dtype: torch.dtype) -> 
     return [torch.where(here, x, 0.0) for x, here in zip(wide, chosen, strict=True)]
 
 
-def _slopes(psi: Tensor) -> list[Tensor]:
-    return [x.to(_wide(psi)) for x in psi.unbind(0)]
-
-
 @lru_cache(256)
-def _collapse_kernel(constants: TwoTraceConstants, size: int) -> Kernel:
+def _collapse_kernel(
+    constants: TwoTraceConstants, size: int, dynamics: Dynamics | None
+) -> Kernel:
     def run(
-        m: Tensor, psi: Tensor, carried: Tensor | None, h: Tensor | None, which: Tensor | None,
-        more: bool,
+        m: Tensor, source: Tensor, v: Tensor | None, still: Tensor | None, h: Tensor | None,
+        which: Tensor | None, carried: Tensor | None, more: bool,
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-        signals = _signals(m, which, size, _wide(psi))
-        posts, carried = _posts(signals, _slopes(psi), carried, h, constants)
-        return torch.stack([p.to(psi.dtype) for p in posts]), carried if more else None
+        signals = _signals(m, which, size, wide(source))
+        slopes = unrolled(source, v, dynamics, still)
+        posts, carried = _posts(signals, slopes, carried, h, constants)
+        return torch.stack([p.to(source.dtype) for p in posts]), carried if more else None
 
     return Kernel(run)
 
 
 @lru_cache(256)
-def _sum_kernel(constants: TwoTraceConstants, size: int) -> Kernel:
+def _sum_kernel(constants: TwoTraceConstants, size: int, dynamics: Dynamics | None) -> Kernel:
     def run(
-        m: Tensor, psi: Tensor, carried: Tensor | None, h: Tensor | None, which: Tensor | None,
-        total: Tensor | None,
+        m: Tensor, source: Tensor, v: Tensor | None, still: Tensor | None, h: Tensor | None,
+        which: Tensor | None, carried: Tensor | None, total: Tensor | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        signals = _signals(m, which, size, _wide(psi))
-        posts, carried = _posts(signals, _slopes(psi), carried, h, constants)
+        signals = _signals(m, which, size, wide(source))
+        slopes = unrolled(source, v, dynamics, still)
+        posts, carried = _posts(signals, slopes, carried, h, constants)
         for post in posts:
             total = post if total is None else total + post
         assert total is not None  # a part has a step

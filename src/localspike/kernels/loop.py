@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .compiling import Kernel
-from .fused import Joined, parts_of
 from .neuron import Constants, NeuronState, neuron_step
+from .parts import Joined, parts_of
 from .surrogate import Surrogate, heaviside
 
 

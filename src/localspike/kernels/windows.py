@@ -12,6 +12,7 @@ from torch import Tensor
 
 from . import fused
 from .fused import Choice, Post, TwoTraceConstants
+from .slopes import Slopes, kept
 
 
 class Windows(NamedTuple):
@@ -27,7 +28,7 @@ class Windows(NamedTuple):
 
 def collapse(
     at: Windows,
-    psi: Tensor,
+    psi: Slopes,
     constants: TwoTraceConstants,
     h: Tensor | None = None,
     lead: bool = False,
@@ -35,38 +36,39 @@ def collapse(
     """`fused.collapse` on maps: Ψ and c [T, B, C, H, W], h and lead [B, C, H, W], channels last.
 
     >>> import torch
-    >>> psi = torch.ones(2, 1, 1, 4, 4)
+    >>> psi = kept(torch.ones(2, 1, 1, 4, 4))
     >>> c, _ = collapse(Windows(torch.ones(2, 1, 1, 2, 2)), psi, TwoTraceConstants(0.5))
     >>> c[:, 0, 0, 0].tolist()
     [[1.5, 1.5, 1.5, 1.5], [1.0, 1.0, 1.0, 1.0]]
     """
     m, slopes, choice = _folded(at, psi)
-    behind = None if h is None else h.permute(0, 2, 3, 1).reshape(slopes.shape[1:])
+    behind = None if h is None else h.permute(0, 2, 3, 1).reshape(slopes.source.shape[1:])
     post = fused.collapse(m, slopes, constants, choice, behind, lead)
-    first = None if post.lead is None else _maps(post.lead[None], psi[:1])[0]
-    return Post(_maps(post.c, psi), first)
+    first = None if post.lead is None else _maps(post.lead[None], psi.source)[0]
+    return Post(_maps(post.c, psi.source), first)
 
 
-def collapse_sum(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
+def collapse_sum(at: Windows, psi: Slopes, constants: TwoTraceConstants) -> Tensor:
     """`fused.collapse_sum` on maps: [B, C, H, W], channels last.
 
     >>> import torch
-    >>> psi = torch.ones(2, 1, 1, 2, 2)
+    >>> psi = kept(torch.ones(2, 1, 1, 2, 2))
     >>> total = collapse_sum(Windows(torch.ones(2, 1, 1, 1, 1)), psi, TwoTraceConstants(0.5))
     >>> total.flatten().tolist()
     [2.5, 2.5, 2.5, 2.5]
     """
     m, slopes, choice = _folded(at, psi)
     total = fused.collapse_sum(m, slopes, constants, choice)
-    return _maps(total[None], psi[:1])[0]
+    return _maps(total[None], psi.source)[0]
 
 
-def _folded(at: Windows, psi: Tensor) -> tuple[Tensor, Tensor, Choice | None]:
+def _folded(at: Windows, psi: Slopes) -> tuple[Tensor, Slopes, Choice | None]:
     """m [T, R, 1, Q, 1, C] and Ψ [T, R, q, Q, q, C] with R = B·g rows and Q = g columns."""
     steps, batch, c, rows, columns = at.m.shape
-    q = psi.shape[3] // rows
+    q = psi.source.shape[3] // rows
     m = at.m.permute(0, 1, 3, 4, 2).reshape(steps, batch * rows, 1, columns, 1, c)
-    slopes = psi.permute(0, 1, 3, 4, 2).reshape(steps, batch * rows, q, columns, q, c)
+    shape = (steps, batch * rows, q, columns, q, c)
+    slopes = psi.shaped(psi.source.permute(0, 1, 3, 4, 2).reshape(shape))
     if at.which is None:
         return m.contiguous(), slopes, None
     return m.contiguous(), slopes, Choice(at.which.view(m.shape), q)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..kernels import fused
+from ..kernels import parts as part_sizes
 from ..kernels.maxpool import channels_last
 from ..kernels.surrogate import ELEMENTWISE, spike_function
 from ..nn import lean
@@ -122,7 +122,8 @@ class LeanLayerwise(Layerwise):
             kept, state[name] = self._forward(name, block, x, state[name], weights)
             outputs[name] = kept.out
             self.net.release(name, outputs)
-            sequence.rates[name].append(_fired(kept.o))
+            rates = kept.rates if isinstance(kept, lean.Kept) else lean.spike_rates(kept.o)
+            sequence.rates[name].append(rates)
             self._learn(name, kept, weights, target, signals, sequence)
             del kept  # or this layer's sequence would stay while the next one is computed
         return self._read_out(outputs, target, sequence)
@@ -208,7 +209,7 @@ def steps_at_once(steps: int, batch: int, neurons: int) -> int:
     >>> [steps_at_once(steps, batch=32, neurons=256) for steps in (20, 64, 100, 800)]
     [20, 64, 100, 64]
     """
-    unit = fused.chunk_of(steps)
+    unit = part_sizes.chunk_of(steps)
     units = min(-(-ROWS // (batch * unit)), -(-NUMBERS // (batch * neurons * unit)))
     size = unit * max(units, 1)
     return steps if steps < 2 * size + unit else size
@@ -222,8 +223,3 @@ def in_parts(steps: int, size: int) -> list[slice]:
     """
     return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
 
-
-def _fired(o: Tensor) -> Tensor:
-    """Spikes per neuron [T, B] of o [T, B, ...] in any memory order."""
-    events = o.permute(0, 1, 3, 4, 2) if o.ndim == 5 and not o.is_contiguous() else o
-    return fused.rates(events.flatten(2))

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..kernels import fused, windows
+from ..kernels import fused, slopes, windows
 from ..kernels.maxpool import channels_last
+from ..kernels.slopes import Slopes
 from ..kernels.trace import trace_reverse
 from ..kernels.windows import Windows
 from ..nn import lean
@@ -112,7 +113,7 @@ def _signal(
         known = credit.knowledge(name, engine.seen(name, kept.out), target, None, below)
         told = bound.sequence(known, **goes_on)
     m = block.tail_pullback(told.m.flatten(0, 1), kept.contexts)
-    return told, _ordered(m, kept.psi.flatten(0, 1)).unflatten(0, kept.psi.shape[:2])
+    return told, _ordered(m, kept.like[0]).unflatten(0, kept.like.shape[:2])
 
 
 def _reaching(before: Between, kept: lean.Kept, decay: float) -> dict[str, Tensor]:
@@ -131,19 +132,25 @@ def _after(
 ) -> Between:
     pre, post = dict[str, Tensor](), None
     if c.pre_decay:
-        activities = {"input": kept.x, **({} if kept.o_prev is None else {"recurrent": kept.o})}
+        activities = {"input": kept.x}
+        if kept.o_prev is not None and kept.o is not None:
+            activities["recurrent"] = kept.o
         for afferent, x in activities.items():
             q = None if before is None else before.pre[afferent]
-            pre[afferent] = _end(x, q, c.pre_decay)
+            pre[afferent] = _end(slopes.kept(x), q, c.pre_decay)
     if c.post_gain:
-        post = _end(kept.psi, None if before is None else before.post, c.post_decay)
+        post = _end(kept.slopes, None if before is None else before.post, c.post_decay)
     return Between(pre, post, signal)
 
 
-def _end(x: Tensor, before: Tensor | None, decay: float) -> Tensor:
+def _end(x: Slopes, before: Tensor | None, decay: float) -> Tensor:
     """`fused.trace_end` of x [T, B, ...] in any memory order."""
-    flat = None if before is None else fused.flat(before[None])[0]
-    return fused.unflat(fused.trace_end(fused.flat(x), flat, decay)[None], x[:1])[0]
+    q = None if before is None else fused.flat(before[None])[0]
+    return fused.unflat(fused.trace_end(_flat(x), q, decay)[None], x.source[:1])[0]
+
+
+def _flat(x: Slopes) -> Slopes:
+    return x.shaped(fused.flat(x.source))
 
 
 def learn_readout(
@@ -175,8 +182,9 @@ def learn_readout(
     if not more:
         return Between({})
     constant = _constant_end(len(x), 0.0 if before is None else before.bias, decay)
+    q = None if before is None else before.pre["input"]
     return Between(
-        {"input": _end(x, None if before is None else before.pre["input"], decay)}, bias=constant
+        {"input": _end(slopes.kept(x), q, decay)}, bias=constant
     )
 
 
@@ -205,21 +213,20 @@ def _collapse(
     lead: bool,
 ) -> fused.Post:
     """The post factor [T, B, ...]."""
-    psi = kept.psi
     if isinstance(at, Windows):
-        return windows.collapse(at, psi, c, h, lead)
+        return windows.collapse(at, kept.slopes, c, h, lead)
     behind = None if h is None else fused.flat(h[None])[0]
-    post = fused.collapse(fused.flat(at), fused.flat(psi), c, h=behind, lead=lead)
-    first = None if post.lead is None else fused.unflat(post.lead[None], psi[:1])[0]
-    return fused.Post(fused.unflat(post.c, psi), first)
+    post = fused.collapse(fused.flat(at), _flat(kept.slopes), c, h=behind, lead=lead)
+    first = None if post.lead is None else fused.unflat(post.lead[None], kept.like[:1])[0]
+    return fused.Post(fused.unflat(post.c, kept.like), first)
 
 
 def _collapse_sum(at: Tensor | Windows, kept: lean.Kept, c: fused.TwoTraceConstants) -> Tensor:
     """The post factor summed over time [B, ...]."""
     if isinstance(at, Windows):
-        return windows.collapse_sum(at, kept.psi, c)
-    total = fused.collapse_sum(fused.flat(at), fused.flat(kept.psi), c)
-    return fused.unflat(total[None], kept.psi[:1])[0]
+        return windows.collapse_sum(at, kept.slopes, c)
+    total = fused.collapse_sum(fused.flat(at), _flat(kept.slopes), c)
+    return fused.unflat(total[None], kept.like[:1])[0]
 
 
 def _ordered(m: Tensor, like: Tensor) -> Tensor:

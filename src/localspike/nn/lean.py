@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels import fused, loop, unfold
+from ..kernels import fused, loop, pooled, unfold
 from ..kernels.neuron import Constants
+from ..kernels.slopes import Dynamics, Slopes, kept
 from ..kernels.surrogate import Surrogate
 from ..kernels.windows import Windows, spread
 from .layer import BlockState, Spiking, Weights, is_static, merged_currents
@@ -24,17 +25,25 @@ from .tail import AvgPool, GlobalAvgPool, MaxPool
 class Kept(NamedTuple):
     """What a block did, [T, B, ...]; ``contexts`` are the tail's, merged to [T·B].
 
-    ``table`` is that of `kernels.unfold` where the convolution was done by matrix products.
-    ``o_prev`` [B, ...] are a recurrent block's spikes before the first step.
+    ``o`` is None where the spikes were pooled as they came; ``rates`` [T, B] are spikes per neuron.
+    ``slopes`` have one step as it lies in memory. ``table`` is that of `kernels.unfold` where the
+    convolution was done by matrix products. ``o_prev`` [B, ...] are a recurrent block's spikes
+    before the first step.
     """
 
     x: Tensor
-    o: Tensor
-    psi: Tensor
+    o: Tensor | None
+    slopes: Slopes
     out: Tensor
     contexts: tuple[Any, ...]
+    rates: Tensor
     table: Tensor | None = None
     o_prev: Tensor | None = None
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor [T, B, ...] of the shape, order in memory and dtype that the spikes have."""
+        return self.slopes.source
 
 
 def obstacle(block: Spiking) -> str | None:
@@ -62,6 +71,8 @@ def sequence(
 ) -> tuple[Kept, BlockState]:
     """The block on x [T, B, ...] from ``state``; see `Spiking.sequence`."""
     currents, table = _currents(block.synapse, x, weights.input, dtype)
+    if weights.recurrent is None and _pools(block, currents):
+        return _scan_and_pool(block, x, currents, table, state, psi)
     if weights.recurrent is None:
         o, slopes, v = _scan(block, currents, state, psi)
     else:
@@ -70,30 +81,77 @@ def sequence(
     out = out.view(*o.shape[:2], *out.shape[1:]) if block.tail else o
     # A copy: the last step of o would keep all of them.
     fired = None if state.o is None else o[-1].clone()
-    kept = Kept(x, o, slopes, out, contexts, table, state.o)
-    return kept, BlockState(v, fired, state.masks)
+    did = Kept(x, o, slopes, out, contexts, spike_rates(o), table, state.o)
+    return did, BlockState(v, fired, state.masks)
 
 
 def _scan(
     block: Spiking, currents: Tensor, state: BlockState, psi: Surrogate
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes, Ψ [T, B, ...] and the last v [B, ...]."""
-    at_rest = not any(state.v.stride())  # one zero for all: see `Network.init_state`
-    start = None if at_rest else fused.flat(_laid_out(state.v, currents[0])[None])[0]
+) -> tuple[Tensor, Slopes, Tensor]:
+    """Spikes [T, B, ...], Ψ and the last v [B, ...]."""
     constants, inclusive = _constants(block.neuron), block.neuron.fires_at_threshold
+    start = _start(state.v, currents)
     o, slopes, v = fused.scan(fused.flat(currents), start, constants, psi, inclusive)
     last = fused.unflat(v[None], currents[:1])[0]
-    return fused.unflat(o, currents), fused.unflat(slopes, currents), last
+    source = fused.unflat(slopes.source, currents)
+    return fused.unflat(o, currents), slopes._replace(source=source), last
+
+
+def _start(v: Tensor, currents: Tensor) -> Tensor | None:
+    """v [B, ...] as it lies beside the currents [T, B, ...] in memory, [N]; None at rest."""
+    if not any(v.stride()):  # one zero for all: see `Network.init_state`
+        return None
+    return fused.flat(_laid_out(v, currents[0])[None])[0]
+
+
+def _pools(block: Spiking, currents: Tensor) -> bool:
+    """Whether the block's tail is a pooling that its neurons can do themselves."""
+    tail = block.tail[0] if len(block.tail) == 1 else None
+    return isinstance(tail, MaxPool) and pooled.pays(currents[0], tail.size)
+
+
+def _scan_and_pool(
+    block: Spiking,
+    x: Tensor,
+    currents: Tensor,
+    table: Tensor | None,
+    state: BlockState,
+    psi: Surrogate,
+) -> tuple[Kept, BlockState]:
+    """`sequence` of a block of which `_pools` is true."""
+    steps, batch, channels, height, width = currents.shape
+    q = block.tail[0].size  # type: ignore[union-attr]
+    shape = (steps, batch * height // q, q, width // q, q, channels)
+    rows, start = fused.flat(currents).view(shape), _start(state.v, currents)
+    dynamics = Dynamics(_constants(block.neuron), psi, block.neuron.fires_at_threshold)
+    found = pooled.scan(rows, None if start is None else start.view(rows.shape[1:]), dynamics)
+    merged = (steps * batch, height // q, width // q, channels)
+    out = found.out.view(merged).permute(0, 3, 1, 2).unflatten(0, (steps, batch))
+    spikes = found.spikes.view(steps, batch, -1)
+    starts = tuple(None if v is None else v.flatten() for v in found.slopes.starts)
+    slopes = found.slopes._replace(source=currents, starts=starts)
+    last = fused.unflat(found.v.view(1, -1), currents[:1])[0]
+    rates = fused.rates(spikes) / q**2
+    contexts = ((found.which.view(merged), None),)
+    did = Kept(x, None, slopes, out, contexts, rates, table)
+    return did, BlockState(last, None, state.masks)
+
+
+def spike_rates(o: Tensor) -> Tensor:
+    """Spikes per neuron [T, B] of o [T, B, ...] in any memory order."""
+    events = o.permute(0, 1, 3, 4, 2) if o.ndim == 5 and not o.is_contiguous() else o
+    return fused.rates(events.flatten(2))
 
 
 def _loop(
     block: Spiking, currents: Tensor, state: BlockState, weight: Tensor, psi: Surrogate
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`_scan` of a recurrent block."""
+) -> tuple[Tensor, Slopes, Tensor]:
+    """`_scan` of a recurrent block, of which the whole current is not kept, and Ψ is."""
     assert state.o is not None  # it has recurrent weights
     constants, inclusive = _constants(block.neuron), block.neuron.fires_at_threshold
     v = state.v.contiguous()
-    return loop.scan(currents, v, state.o, weight, constants, psi, inclusive)
+    o, slopes, v = loop.scan(currents, v, state.o, weight, constants, psi, inclusive)
+    return o, kept(slopes), v
 
 
 def _currents(
@@ -128,7 +186,7 @@ def contract_recurrent(
 ) -> Tensor:
     """post [T, B, ...] ⊗ o[t−1], in the shape of the recurrent weight."""
     synapse = block.recurrent
-    assert synapse is not None and kept.o_prev is not None  # it recurs
+    assert synapse is not None and kept.o is not None and kept.o_prev is not None  # it recurs
     first = synapse.contract(post[0], kept.o_prev.to(post.dtype), dtype)
     if len(post) == 1:
         return first
@@ -140,11 +198,11 @@ def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
 
     The latents are means over equal windows of the block's output; m is ∂L/∂latent.
     """
-    if kept.psi.ndim != 5 or len(block.tail) > 1 or kept.psi.is_contiguous():
+    if kept.like.ndim != 5 or len(block.tail) > 1 or kept.like[0].is_contiguous():
         return None
-    size, g = kept.psi.shape[3], m.shape[3]
+    size, g = kept.like.shape[3], m.shape[3]
     outer = kept.out.shape[3]
-    if kept.psi.shape[4] != size or m.shape[4] != g or size % outer or outer % g:
+    if kept.like.shape[4] != size or m.shape[4] != g or size % outer or outer % g:
         return None
     tail = block.tail[0] if block.tail else None
     if isinstance(tail, MaxPool):
@@ -152,7 +210,7 @@ def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
         if shape is not None or size != outer * tail.size:
             return None
         inner = outer // g
-        return Windows(spread((m / inner**2).to(kept.psi.dtype), inner), which)
+        return Windows(spread((m / inner**2).to(kept.like.dtype), inner), which)
     evenly = isinstance(tail, AvgPool) and size == outer * tail.size
     if tail is None or isinstance(tail, GlobalAvgPool) or evenly:
         return Windows(m / (size // g) ** 2)
