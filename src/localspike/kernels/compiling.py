@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, Literal
 
 import torch
-import torch.fx.experimental._config as _sizes_apart
+import torch.fx.experimental._config as tracing
 from torch import Tensor
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
@@ -133,7 +133,8 @@ class Kernel:
             plain = [x.data if isinstance(x, Tensor) else x for x in tensors]
             if key in self._seen:
                 return self._compiled(*plain)
-            with _sizes_apart.patch(use_duck_shape=False):
+            # Nor sizes as one because they are equal now: 16 channels need not be 16 samples.
+            with tracing.patch(use_duck_shape=False):  # type: ignore[attr-defined]
                 result = self._compiled(*plain)
         except Exception as error:  # whatever a compiler raises: no kernel, and eager is right
             return self._give_up(error, tensors)

@@ -1,13 +1,17 @@
 """A block's elementwise work over a whole sequence, in two passes over memory.
 
 Eager code makes one pass an operation. Here a layer's sequence is read once forward (currents in,
-spikes and Ψ out) and once backward (signal and Ψ in, one post factor out), all tensors seen as
-[T, N] in the order they lie in memory. Bytes moved per neuron and step with elements of b bytes:
+spikes out) and once backward (signal and currents in, one post factor out), all tensors seen as
+[T, N] in the order they lie in memory. Bytes moved per neuron and step with elements of b bytes,
+w neurons a window of a signal that is the same over it, p of a pooling:
 
-    scan       b (I) + b (o) + b (Ψ)            = 3 b
-    collapse   b (m) + b (Ψ) + b (c)            = 3 b, without c (2 b) where the input is static
+    scan       b (I) + b (o)                    = 2 b
+    with max pooling in it (`pooled`)             b + (b + 2)/p
+    collapse   b/w (m) + b (I) + b (c)          = 2 b, or b for a static input; 1 byte/p (choice)
 
-State is float32 (or the currents' own dtype above it) whatever b is.
+A static input has I once for all T steps. Ψ is found again from I in registers (`slopes`); eager
+code, and recurrent layers, which do not keep I, write it (b) and read it instead. State is float32
+(or the currents' own dtype above it) whatever b is, and moves at the ends of parts of 16 steps.
 """
 
 from __future__ import annotations
@@ -235,9 +239,7 @@ def _end_kernel(decay: float, dynamics: Dynamics | None) -> Kernel:
     return Kernel(run)
 
 
-def _behind(
-    psi: Slopes, constants: TwoTraceConstants, h: Tensor | None
-) -> list[Tensor | None]:
+def _behind(psi: Slopes, constants: TwoTraceConstants, h: Tensor | None) -> list[Tensor | None]:
     """h before the first step of every part, None where it is zero or the rule has none."""
     if not constants.post_gain:
         return [None] * len(psi.parts)
@@ -285,9 +287,7 @@ def _signals(m: Tensor, which: Tensor | None, size: int, dtype: torch.dtype) -> 
 
 
 @lru_cache(256)
-def _collapse_kernel(
-    constants: TwoTraceConstants, size: int, dynamics: Dynamics | None
-) -> Kernel:
+def _collapse_kernel(constants: TwoTraceConstants, size: int, dynamics: Dynamics | None) -> Kernel:
     def run(
         m: Tensor, source: Tensor, v: Tensor | None, still: Tensor | None, h: Tensor | None,
         which: Tensor | None, carried: Tensor | None, more: bool,

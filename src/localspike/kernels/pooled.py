@@ -72,7 +72,8 @@ def scan(currents: Tensor, v: Tensor | None, dynamics: Dynamics) -> Pooled:
             all_of_it.add(part, values)
     assert v is not None  # T ≥ 1
     slopes = Slopes(currents, parts, tuple(starts), dynamics)
-    return Pooled(*(x.whole() for x in joined), slopes, v)
+    out, which, spikes = (x.whole() for x in joined)
+    return Pooled(out, which, spikes, slopes, v)
 
 
 def _still(small: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from . import fused
 from .fused import Choice, Post, TwoTraceConstants
-from .slopes import Slopes, kept
+from .slopes import Slopes
 
 
 class Windows(NamedTuple):
@@ -36,6 +36,7 @@ def collapse(
     """`fused.collapse` on maps: Ψ and c [T, B, C, H, W], h and lead [B, C, H, W], channels last.
 
     >>> import torch
+    >>> from localspike.kernels.slopes import kept
     >>> psi = kept(torch.ones(2, 1, 1, 4, 4))
     >>> c, _ = collapse(Windows(torch.ones(2, 1, 1, 2, 2)), psi, TwoTraceConstants(0.5))
     >>> c[:, 0, 0, 0].tolist()
@@ -52,6 +53,7 @@ def collapse_sum(at: Windows, psi: Slopes, constants: TwoTraceConstants) -> Tens
     """`fused.collapse_sum` on maps: [B, C, H, W], channels last.
 
     >>> import torch
+    >>> from localspike.kernels.slopes import kept
     >>> psi = kept(torch.ones(2, 1, 1, 2, 2))
     >>> total = collapse_sum(Windows(torch.ones(2, 1, 1, 1, 1)), psi, TwoTraceConstants(0.5))
     >>> total.flatten().tolist()

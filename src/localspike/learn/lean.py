@@ -222,4 +222,3 @@ def in_parts(steps: int, size: int) -> list[slice]:
     [(0, 2), (2, 4), (4, 5)]
     """
     return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
-

@@ -183,9 +183,7 @@ def learn_readout(
         return Between({})
     constant = _constant_end(len(x), 0.0 if before is None else before.bias, decay)
     q = None if before is None else before.pre["input"]
-    return Between(
-        {"input": _end(slopes.kept(x), q, decay)}, bias=constant
-    )
+    return Between({"input": _end(slopes.kept(x), q, decay)}, bias=constant)
 
 
 def _constant_end(steps: int, before: float, decay: float) -> float:
