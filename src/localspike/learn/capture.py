@@ -1,0 +1,246 @@
+"""A streaming step as one program: PyTorch's operations of it, run without Python between them.
+
+What may differ from step to step goes in as tensors: frame, target, state, traces, parameters,
+gathered gradients. All else (shapes, which parameters learn, whether there is a target) is part of
+a program's key, and what cannot be seen in a key is guarded (`Guards`). The first steps of a key
+run eagerly; a program takes about as long to make as a hundred of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from ..errors import ConfigError
+from ..kernels.program import Program, Untraceable, copies
+from .diagnose import report
+from .gradients import Gradients
+from .guards import Guards, stranger
+from .stream_state import StreamState
+from .streaming import Step, Streaming
+from .targets import Target
+from .tree import Layout, Strange, flatten, unflatten
+
+Capture = Literal["auto", "on", "off"]
+
+PATIENCE = 64  # eager steps of one key before a program is made of it
+LARGEST = 2_000_000  # numbers in a step's tensors, beyond which Python is no part of its time
+_KEYS = 64  # keys seen, beyond which nothing is repeated often enough
+
+
+class Captured(NamedTuple):
+    """What a program gave: the step, ``.grad`` of every parameter, `diagnose.report`'s numbers."""
+
+    step: Step
+    grads: list[Tensor | None]
+    report: list[float]
+
+
+class _Key(NamedTuple):
+    """What a program is made for: layouts of what it is given and of the state it carries on."""
+
+    apply: bool
+    watch: bool
+    learns: tuple[bool, ...]
+    given: Layout
+    given_count: int
+    carried: Layout
+
+
+class _Places(NamedTuple):
+    """Layouts of what a program gives; where the carried and the gathered part begin in its row."""
+
+    head: Any
+    carried: Layout
+    gathered: Any
+    first: int
+    second: int
+
+
+class Capturing:
+    """Captured steps of one learner; `reason` says whether steps are captured, and why not."""
+
+    def __init__(self, engine: Streaming, choice: Capture = "auto", compile: bool = False) -> None:
+        if choice not in ("auto", "on", "off"):
+            raise ConfigError("unknown capture", got=repr(choice), expected="'auto', 'on', 'off'")
+        self.engine, self.choice, self.compile = engine, choice, compile
+        self.patience = PATIENCE if choice == "auto" else 1
+        self.calls = 0
+        self.obstacle = self._known_obstacle()
+        if choice == "on" and self.obstacle is not None:
+            raise ConfigError(
+                f"steps cannot be captured: {self.obstacle}", fix="Use capture='auto'"
+            )
+        self._start()
+
+    def _known_obstacle(self) -> str | None:
+        """What is known before any step."""
+        if self.choice == "off":
+            return "capture is off"
+        if self.engine.probe is not None:
+            return "a probe looks at every step"
+        return stranger(self.engine.credit)
+
+    def _start(self) -> None:
+        """Forget every program: what they took for granted has changed."""
+        credit = self.engine.credit
+        self.guards = Guards(credit)
+        self._of_net: list[nn.Parameter] = list(credit.net.parameters())
+        self.parameters = [*self._of_net, *credit.own_parameters().values()]
+        self._programs: dict[Hashable, _Made] = {}
+        self._seen: Counter[Hashable] = Counter()
+        self._layouts: dict[Any, Any] = {}
+
+    @property
+    def reason(self) -> str:
+        """Whether steps are captured, or why they are not."""
+        if self.obstacle is not None:
+            return f"eager: {self.obstacle}"
+        if not self._programs:
+            return f"eager until a step has been repeated {self.patience} times"
+        made = list(self._programs.values())
+        how = ", ".join(f"{p.program.operations} operations ({p.program.how})" for p in made)
+        return f"captured: {how}, in {sum(p.program.seconds for p in made):.2f} s"
+
+    def step(
+        self, x: Tensor, target: Target | None, state: StreamState, apply: bool, watch: bool
+    ) -> Captured | None:
+        """The step by a program, or None where it is to be run eagerly.
+
+        With ``apply`` the gathered gradient goes to ``.grad`` (given, not yet set); with ``watch``
+        there is a report (`diagnose.report`). A state is changed only if the frame is finite.
+        """
+        if self.obstacle is not None or not state.steps or self._in_the_way():
+            return None
+        if not self.guards.hold:
+            self._start()
+            self.obstacle = stranger(self.engine.credit)
+            if self.obstacle is not None:
+                return None
+        try:
+            return self._step(x, target, state, apply, watch)
+        except (Strange, Untraceable) as error:
+            self._give_up(str(error))
+        return None
+
+    def _in_the_way(self) -> bool:
+        """What looks at calls of Python, or makes the same Python do other operations."""
+        return (
+            self.guards.watched
+            or torch.is_autocast_enabled("cpu")
+            or torch.is_autocast_enabled("cuda")
+            or is_in_torch_dispatch_mode(include_infra_modes=False)
+        )
+
+    def _give_up(self, why: str) -> None:
+        self.obstacle = why
+        if self.choice == "on":
+            raise ConfigError(f"steps cannot be captured: {why}", fix="Use capture='auto'")
+
+    def _step(
+        self, x: Tensor, target: Target | None, state: StreamState, apply: bool, watch: bool
+    ) -> Captured | None:
+        layout, carried = state.carried()
+        kept = {} if apply else state.effective_weights(self.engine.net, self._of_net)
+        found, given = flatten((x, target, self.parameters, kept, gathered(state.gradients)))
+        learns = tuple(p.requires_grad for p in self.parameters)
+        key = _Key(apply, watch, learns, found, len(given), self.layout(layout))
+        tensors = [*given, *carried]
+        made = self._programs.get(key)
+        if made is None:
+            self._seen[key] += 1
+            if not self._worth(key, tensors):
+                return None
+            made = self._programs[key] = _Made(self, key, tensors)
+        self.calls += 1
+        return made.run(tensors, state)
+
+    def layout(self, layout: Any) -> Any:
+        """The one object that stands for all equal layouts."""
+        return self._layouts.setdefault(layout, layout)
+
+    def versions(self) -> tuple[int, ...]:
+        """Of the parameters now, as `StreamState.versions` has them."""
+        return (self.engine.net.updates, *(p._version for p in self._of_net))
+
+    def _worth(self, key: Hashable, tensors: list[Tensor]) -> bool:
+        if self._seen[key] < self.patience:
+            if len(self._seen) > _KEYS:
+                self._give_up("shapes or state change from step to step")
+            return False
+        if self.choice == "auto" and sum(x.numel() for x in tensors) > LARGEST:
+            self._give_up("steps of this size gain nothing")
+            return False
+        return True
+
+
+class _Made:
+    """One program of a learner: the step at one key."""
+
+    def __init__(self, owner: Capturing, key: _Key, tensors: list[Tensor]) -> None:
+        self.owner, self.key = owner, key
+        self._known: list[_Places] = []
+        grads = [p.grad for p in owner.parameters]
+        try:
+            self.program = Program(self._body, copies(tensors), owner.compile)
+        finally:
+            for p, grad in zip(owner.parameters, grads, strict=True):
+                p.grad = grad
+        found = self._known.pop()
+        if found.carried.counts != key.carried.counts:
+            raise Untraceable("its state counts steps by itself")
+        self.places = found._replace(carried=owner.layout(found.carried))
+
+    def _body(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The step as Python: inputs in a row, results in a row."""
+        engine, key, count = self.owner.engine, self.key, self.key.given_count
+        x, target, parameters, kept, before = unflatten(key.given, tensors[:count])
+        net, traces, signals = unflatten(key.carried, tensors[count:])
+        state = StreamState(net, engine.gradients(), len(x))
+        state.traces.update(traces)
+        state.signals.update(signals)
+        _put(state.gradients, before)
+        if not key.apply:
+            state.weights, state.versions = kept, self.owner.versions()
+        for p in parameters:
+            p.grad = None
+        step = engine.step(x, target, state)
+        if key.apply:
+            state.gradients.write()
+        told = report(engine.credit, x, state.net, step.rates, key.apply) if key.watch else None
+        # The logits may be a readout's state, which a caller must not be able to write into.
+        safe = step._replace(logits=step.logits.clone())
+        head, first = flatten((safe, [p.grad for p in parameters], told))
+        carried, second = state.carried()
+        after, third = flatten(gathered(state.gradients))
+        self._known.append(_Places(head, carried, after, len(first), len(first) + len(second)))
+        return [*first, *second, *third]
+
+    def run(self, tensors: list[Tensor], state: StreamState) -> Captured:
+        """Take the step; the state moves on unless the frame is reported as not finite."""
+        made, places = self.program(tensors), self.places
+        step, grads, told = unflatten(places.head, made[: places.first])
+        numbers = [] if told is None else told.tolist()
+        if not numbers or numbers[0]:
+            state.carry(places.carried, made[places.first : places.second])
+            state.steps += 1
+            if self.key.apply:
+                state.weights, state.versions = {}, ()
+            else:
+                _put(state.gradients, unflatten(places.gathered, made[places.second :]))
+        return Captured(step, grads, numbers)
+
+
+def gathered(gradients: Gradients) -> tuple[dict[Any, Tensor], ...]:
+    """What gradients hold."""
+    return gradients.weight, gradients.bias, gradients.own
+
+
+def _put(gradients: Gradients, held: tuple[dict[Any, Tensor], ...]) -> None:
+    for mine, its in zip(gathered(gradients), held, strict=True):
+        mine.update(its)
