@@ -6,6 +6,7 @@ a program must know that nothing else it depends on has changed.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -83,7 +84,7 @@ class Program:
             self._run, self.how = module, "graph"
 
     def _compile(self, module: GraphModule, twins: list[Tensor]) -> None:
-        kernel = compiling.Kernel(module, dynamic=False)
+        kernel = compiling.Kernel(_without_alpha(module), dynamic=False)
         with compiling.compiled():
             kernel(*twins, key="step")
         if not kernel.failed:
@@ -119,6 +120,20 @@ def _traced(function: Function, examples: list[Tensor]) -> tuple[GraphModule, li
     module.graph.eliminate_dead_code()
     module.recompile()
     return module, found
+
+
+def _without_alpha(module: GraphModule) -> GraphModule:
+    """a + α b as a sum and a product: torch 2.13's compiler drops α where a is a matrix product."""
+    module = GraphModule(module, copy.deepcopy(module.graph))
+    aten = torch.ops.aten
+    for node in list(module.graph.nodes):
+        if node.target in (aten.add.Tensor, aten.sub.Tensor) and "alpha" in node.kwargs:
+            a, b = node.args
+            with module.graph.inserting_before(node):
+                scaled = module.graph.call_function(aten.mul.Tensor, (b, node.kwargs["alpha"]))
+            node.args, node.kwargs = (a, scaled), {}
+    module.recompile()
+    return module
 
 
 def _reason(error: Exception) -> str:

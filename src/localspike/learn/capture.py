@@ -24,7 +24,7 @@ from .guards import Guards, stranger
 from .stream_state import StreamState
 from .streaming import Step, Streaming
 from .targets import Target
-from .tree import Layout, Strange, flatten, unflatten
+from .tree import Layout, Strange, flatten, memory_of, unflatten
 
 Capture = Literal["auto", "on", "off"]
 
@@ -34,10 +34,10 @@ _KEYS = 64  # keys seen, beyond which nothing is repeated often enough
 
 
 class Captured(NamedTuple):
-    """What a program gave: the step, ``.grad`` of every parameter, `diagnose.report`'s numbers."""
+    """What a program gave: the step, ``.grad`` by parameter, `diagnose.report`'s numbers."""
 
     step: Step
-    grads: list[Tensor | None]
+    grads: dict[int, Tensor]
     report: list[float]
 
 
@@ -46,20 +46,24 @@ class _Key(NamedTuple):
 
     apply: bool
     watch: bool
-    learns: tuple[bool, ...]
+    parameters: tuple[tuple[Any, ...], ...]
     given: Layout
     given_count: int
     carried: Layout
 
 
 class _Places(NamedTuple):
-    """Layouts of what a program gives; where the carried and the gathered part begin in its row."""
+    """Where a program's results are in its row: logits, loss, rates, gradients, report, …
 
-    head: Any
+    … the state carried on from ``carried_at``, what is gathered from ``gathered_at``.
+    """
+
+    rates: tuple[str, ...]
+    learned: tuple[int, ...]
     carried: Layout
-    gathered: Any
-    first: int
-    second: int
+    gathered: Layout
+    carried_at: int
+    gathered_at: int
 
 
 class Capturing:
@@ -147,10 +151,10 @@ class Capturing:
     ) -> Captured | None:
         layout, carried = state.carried()
         kept = {} if apply else state.effective_weights(self.engine.net, self._of_net)
-        found, given = flatten((x, target, self.parameters, kept, gathered(state.gradients)))
-        learns = tuple(p.requires_grad for p in self.parameters)
+        found, given = flatten((x, target, kept, gathered(state.gradients)))
+        learns = tuple((p.requires_grad, *memory_of(p)) for p in self.parameters)
         key = _Key(apply, watch, learns, found, len(given), self.layout(layout))
-        tensors = [*given, *carried]
+        tensors = [*given, *carried, *self.parameters]
         made = self._programs.get(key)
         if made is None:
             self._seen[key] += 1
@@ -199,7 +203,8 @@ class _Made:
     def _body(self, tensors: list[Tensor]) -> list[Tensor]:
         """The step as Python: inputs in a row, results in a row."""
         engine, key, count = self.owner.engine, self.key, self.key.given_count
-        x, target, parameters, kept, before = unflatten(key.given, tensors[:count])
+        parameters = self.owner.parameters  # inputs too, known by being the very objects
+        x, target, kept, before = unflatten(key.given, tensors[:count])
         net, traces, signals = unflatten(key.carried, tensors[count:])
         state = StreamState(net, engine.gradients(), len(x))
         state.traces.update(traces)
@@ -212,28 +217,33 @@ class _Made:
         step = engine.step(x, target, state)
         if key.apply:
             state.gradients.write()
-        told = report(engine.credit, x, state.net, step.rates, key.apply) if key.watch else None
         # The logits may be a readout's state, which a caller must not be able to write into.
-        safe = step._replace(logits=step.logits.clone())
-        head, first = flatten((safe, [p.grad for p in parameters], told))
-        carried, second = state.carried()
-        after, third = flatten(gathered(state.gradients))
-        self._known.append(_Places(head, carried, after, len(first), len(first) + len(second)))
-        return [*first, *second, *third]
+        head = [step.logits.clone(), step.loss, *step.rates.values()]
+        grads = {i: p.grad for i, p in enumerate(parameters) if p.grad is not None}
+        head += grads.values()
+        if key.watch:
+            head.append(report(engine.credit, x, state.net, step.rates, key.apply))
+        carried, middle = state.carried()
+        after, last = flatten(gathered(state.gradients))
+        at = len(head), len(head) + len(middle)
+        self._known.append(_Places(tuple(step.rates), tuple(grads), carried, after, *at))
+        return [*head, *middle, *last]
 
     def run(self, tensors: list[Tensor], state: StreamState) -> Captured:
         """Take the step; the state moves on unless the frame is reported as not finite."""
         made, places = self.program(tensors), self.places
-        step, grads, told = unflatten(places.head, made[: places.first])
-        numbers = [] if told is None else told.tolist()
+        numbers = made[places.carried_at - 1].tolist() if self.key.watch else []
         if not numbers or numbers[0]:
-            state.carry(places.carried, made[places.first : places.second])
+            state.carry(places.carried, made[places.carried_at : places.gathered_at])
             state.steps += 1
             if self.key.apply:
                 state.weights, state.versions = {}, ()
             else:
-                _put(state.gradients, unflatten(places.gathered, made[places.second :]))
-        return Captured(step, grads, numbers)
+                _put(state.gradients, unflatten(places.gathered, made[places.gathered_at :]))
+        rest = iter(made[2:])
+        rates = {name: next(rest) for name in places.rates}
+        grads = {i: next(rest) for i in places.learned}
+        return Captured(Step(made[0], made[1], rates), grads, numbers)
 
 
 def gathered(gradients: Gradients) -> tuple[dict[Any, Tensor], ...]:

@@ -75,8 +75,8 @@ class Stepper:
         return Taken(captured.step, told)
 
     def _set(self, captured: Captured) -> None:
-        for p, grad in zip(self.capturing.parameters, captured.grads, strict=True):
-            p.grad = grad
+        for i, p in enumerate(self.capturing.parameters):
+            p.grad = captured.grads.get(i)
 
     def _eagerly(
         self, x: Tensor, target: Target | None, state: StreamState, apply: bool, watch: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -13,17 +13,7 @@ class Strange(Exception):
     """A state that holds what has no place in a list of tensors; the message names it."""
 
 
-class _Tensor(NamedTuple):
-    """A tensor's place: its layout in memory, or a number's (``number``)."""
-
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    dtype: torch.dtype | None
-    device: torch.device | None
-    number: bool = False
-
-
-_NUMBER = _Tensor((), (), None, None, number=True)
+_NUMBER = "number", float  # the place of a number; that of a tensor is its layout in memory
 
 
 class Layout(NamedTuple):
@@ -72,12 +62,21 @@ def flatten(tree: Any) -> tuple[Any, list[Tensor]]:
     return _flatten(tree, tensors), tensors
 
 
+def memory_of(x: Tensor) -> tuple[Any, ...]:
+    """How a tensor lies in memory, and what it is made of.
+
+    >>> memory_of(torch.ones(2, 3))
+    (torch.Size([2, 3]), (3, 1), torch.float32, device(type='cpu'))
+    """
+    return x.shape, x.stride(), x.dtype, x.device
+
+
 def _flatten(tree: Any, tensors: list[Tensor]) -> Any:
     if isinstance(tree, Tensor):
         tensors.append(tree)
         if tree.ndim == 0 and tree.dtype == torch.float64 and tree.device.type == "cpu":
             return _NUMBER
-        return _Tensor(tuple(tree.shape), tree.stride(), tree.dtype, tree.device)
+        return memory_of(tree)
     if isinstance(tree, float):
         tensors.append(torch.tensor(tree, dtype=torch.float64))
         return _NUMBER
@@ -99,17 +98,16 @@ def unflatten(layout: Any, tensors: list[Tensor], numbers: bool = False) -> Any:
     >>> unflatten(layout, tensors, numbers=True)
     (0.5, [tensor([1.])])
     """
-    rest = iter(tensors)
-    back: Callable[[Tensor], Any] = Tensor.item if numbers else lambda x: x
-    return _unflatten(layout, lambda place: back(next(rest)) if place.number else next(rest))
+    return _unflatten(layout, iter(tensors), numbers)
 
 
-def _unflatten(layout: Any, at: Callable[[_Tensor], Any]) -> Any:
-    if isinstance(layout, _Tensor):
-        return at(layout)
+def _unflatten(layout: Any, rest: Iterator[Tensor], numbers: bool) -> Any:
+    if type(layout) is tuple:
+        tensor = next(rest)
+        return tensor.item() if numbers and layout is _NUMBER else tensor
     if not isinstance(layout, Layout):
         return layout
-    parts = [_unflatten(part, at) for part in layout.parts]
+    parts = [_unflatten(part, rest, numbers) for part in layout.parts]
     if issubclass(layout.kind, Mapping):
         return dict(zip(layout.keys, parts, strict=True))
     if hasattr(layout.kind, "_fields"):
