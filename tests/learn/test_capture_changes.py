@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -212,19 +213,39 @@ def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     )
 
 
-def test_a_frame_that_is_not_finite_leaves_the_stream_as_it_was() -> None:
+@pytest.mark.parametrize("update", ["step", "sequence"])
+def test_a_frame_that_is_not_finite_leaves_the_stream_as_it_was(update: str) -> None:
     ends = []
     for spoilt in (False, True):
         net = make("linear", torch.float32)
         frames, labels = batch(net, 8)
-        learner = Learner(net, EVERY_RULE["tess"](), update="step", capture="on")
+        learner = Learner(net, EVERY_RULE["tess"](), update=update, capture="on")
         for t, x in enumerate(frames):
             if spoilt and t == 5:
                 with pytest.raises(DataError, match="a frame holds a non-finite value"):
                     learner.stream(torch.full_like(x, torch.nan), labels)
             logits = learner.stream(x, labels).logits
-        ends.append(logits)
-    assert torch.equal(*ends)
+        learner.end_sequence()
+        ends.append([logits, *(p.grad for p in net.parameters())])
+    assert all(map(torch.equal, *ends))
+    assert learner._stepper.capturing.calls > 5
+
+
+def test_a_copied_learner_has_programs_of_its_own() -> None:
+    net = make("linear", torch.float32)
+    frames, labels = batch(net, 10)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    learner = Learner(net, EVERY_RULE["tess"](), optimizer, update="step", capture="on")
+    for x in frames[:5]:
+        learner.stream(x, labels)
+    other = copy.deepcopy(learner)
+    other.net.blocks["hidden1"].neuron = LIF(decay=0.1)
+    kept = [p.detach().clone() for p in net.parameters()]
+    found = [other.stream(x, labels).logits for x in frames[5:]]
+    assert all(map(torch.equal, kept, net.parameters()))
+    expected = [learner.stream(x, labels).logits for x in frames[5:]]
+    assert not torch.equal(found[-1], expected[-1])
+    assert other._stepper.capturing.calls == 5
 
 
 class Host(Triangle):

@@ -114,7 +114,8 @@ def _traced(function: Function, examples: list[Tensor]) -> tuple[GraphModule, li
         return list(found)
 
     try:
-        module = make_fx(run)(*examples)
+        with compiling.compiled(False):
+            module = make_fx(run)(*examples)
     except Exception as error:  # whatever it is, the function itself will say it again
         raise Untraceable(_reason(error)) from error
     module.graph.eliminate_dead_code()

@@ -80,7 +80,24 @@ class Capturing:
             raise ConfigError(
                 f"steps cannot be captured: {self.obstacle}", fix="Use capture='auto'"
             )
-        self._start()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing is taken for granted and no program is left."""
+        self.guards: Guards | None = None
+        self.parameters: list[nn.Parameter] = []
+        self._programs: dict[Hashable, _Made] = {}
+        self._seen: Counter[Hashable] = Counter()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: a copy's network is another, and makes programs of its own."""
+        kept = ("engine", "choice", "compile", "patience", "obstacle")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.calls = 0
+        self._forget()
 
     def _known_obstacle(self) -> str | None:
         """What is known before any step."""
@@ -90,15 +107,16 @@ class Capturing:
             return "a probe looks at every step"
         return stranger(self.engine.credit)
 
-    def _start(self) -> None:
-        """Forget every program: what they took for granted has changed."""
+    def _start(self) -> Guards:
+        """Begin again from the network and rule as they are now."""
+        self._forget()
         credit = self.engine.credit
-        self.guards = Guards(credit)
         self._of_net: list[nn.Parameter] = list(credit.net.parameters())
         self.parameters = [*self._of_net, *credit.own_parameters().values()]
-        self._programs: dict[Hashable, _Made] = {}
-        self._seen: Counter[Hashable] = Counter()
-        self._layouts: dict[Any, Any] = {}
+        self.guards = Guards(credit)
+        if (why := stranger(credit)) is not None:
+            self._give_up(why)
+        return self.guards
 
     @property
     def reason(self) -> str:
@@ -117,29 +135,21 @@ class Capturing:
         """The step by a program, or None where it is to be run eagerly.
 
         With ``apply`` the gathered gradient goes to ``.grad`` (given, not yet set); with ``watch``
-        there is a report (`diagnose.report`). A state is changed only if the frame is finite.
+        there is a report (`diagnose.report`). With both, a state is changed only if the frame is
+        finite.
         """
-        if self.obstacle is not None or not state.steps or self._in_the_way():
+        if self.obstacle is not None or not state.steps:
             return None
-        if not self.guards.hold:
-            self._start()
-            self.obstacle = stranger(self.engine.credit)
-            if self.obstacle is not None:
-                return None
+        guards = self.guards
+        if guards is None or not guards.hold:
+            guards = self._start()
+        if self.obstacle is not None or guards.watched or _in_the_way():
+            return None
         try:
             return self._step(x, target, state, apply, watch)
         except (Strange, Untraceable) as error:
             self._give_up(str(error))
         return None
-
-    def _in_the_way(self) -> bool:
-        """What looks at calls of Python, or makes the same Python do other operations."""
-        return (
-            self.guards.watched
-            or torch.is_autocast_enabled("cpu")
-            or torch.is_autocast_enabled("cuda")
-            or is_in_torch_dispatch_mode(include_infra_modes=False)
-        )
 
     def _give_up(self, why: str) -> None:
         self.obstacle = why
@@ -153,29 +163,30 @@ class Capturing:
         kept = {} if apply else state.effective_weights(self.engine.net, self._of_net)
         found, given = flatten((x, target, kept, gathered(state.gradients)))
         learns = tuple((p.requires_grad, *memory_of(p)) for p in self.parameters)
-        key = _Key(apply, watch, learns, found, len(given), self.layout(layout))
+        key = _Key(apply, watch, learns, found, len(given), layout)
         tensors = [*given, *carried, *self.parameters]
         made = self._programs.get(key)
         if made is None:
-            self._seen[key] += 1
             if not self._worth(key, tensors):
                 return None
+            if len(self._programs) == _KEYS:
+                self._programs.clear()
             made = self._programs[key] = _Made(self, key, tensors)
         self.calls += 1
         return made.run(tensors, state)
-
-    def layout(self, layout: Any) -> Any:
-        """The one object that stands for all equal layouts."""
-        return self._layouts.setdefault(layout, layout)
 
     def versions(self) -> tuple[int, ...]:
         """Of the parameters now, as `StreamState.versions` has them."""
         return (self.engine.net.updates, *(p._version for p in self._of_net))
 
     def _worth(self, key: Hashable, tensors: list[Tensor]) -> bool:
+        """Whether a step that has no program is to be given one now."""
+        self._seen[key] += 1
         if self._seen[key] < self.patience:
             if len(self._seen) > _KEYS:
-                self._give_up("shapes or state change from step to step")
+                self._seen.clear()
+                if not self._programs:
+                    self._give_up("shapes or state change from step to step")
             return False
         if self.choice == "auto" and sum(x.numel() for x in tensors) > LARGEST:
             self._give_up("steps of this size gain nothing")
@@ -198,7 +209,9 @@ class _Made:
         found = self._known.pop()
         if found.carried.counts != key.carried.counts:
             raise Untraceable("its state counts steps by itself")
-        self.places = found._replace(carried=owner.layout(found.carried))
+        # One object for equal layouts: comparing keys then ends where it begins.
+        same = found.carried == key.carried
+        self.places = found._replace(carried=key.carried) if same else found
 
     def _body(self, tensors: list[Tensor]) -> list[Tensor]:
         """The step as Python: inputs in a row, results in a row."""
@@ -244,6 +257,15 @@ class _Made:
         rates = {name: next(rest) for name in places.rates}
         grads = {i: next(rest) for i in places.learned}
         return Captured(Step(made[0], made[1], rates), grads, numbers)
+
+
+def _in_the_way() -> bool:
+    """A mode under which the same Python would do other operations, or be looked at."""
+    return (
+        torch.is_autocast_enabled("cpu")
+        or torch.is_autocast_enabled("cuda")
+        or is_in_torch_dispatch_mode(include_infra_modes=False)
+    )
 
 
 def gathered(gradients: Gradients) -> tuple[dict[Any, Tensor], ...]:

@@ -59,7 +59,7 @@ def _owners(credit: Credit) -> Iterator[list[_Place]]:
     held = vars(credit)
     yield [(held, name, held[name]) for name in _CREDIT]
     for signal in credit.bound.values():
-        held = vars(signal)
+        held = getattr(signal, "__dict__", {})
         yield [(held, k, v) for k, v in held.items()]
         yield [(signal.parameters, k, v) for k, v in signal.parameters.items()]  # type: ignore[misc]
 

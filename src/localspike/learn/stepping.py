@@ -60,6 +60,9 @@ class Stepper:
         DataError
             If the frame is watched and holds a non-finite value; the state is as before.
         """
+        # What is gathered is added to in place, so that here a program cannot be the one to tell.
+        if watch and not apply and not bool(torch.isfinite(x).all()):
+            raise _not_finite()
         captured = self.capturing.step(x, target, state, apply, watch)
         if captured is None:
             return self._eagerly(x, target, state, apply, watch)
