@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from localspike.kernels import script
-from localspike.kernels.program import Program, Untraceable
+from localspike.kernels.program import Program
+from localspike.kernels.record import Untraceable
 
 
 def everything(xs: list[Tensor]) -> list[Tensor]:

@@ -14,16 +14,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from . import compiling, script
+from .record import Function, recorded
 
-Function = Callable[[list[Tensor]], list[Tensor]]
 How = Literal["script", "graph", "compiled"]
-
-
-class Untraceable(Exception):
-    """Why a function cannot be written down; the message says it."""
 
 
 class Program:
@@ -51,10 +46,10 @@ class Program:
     ) -> None:
         started = time.perf_counter()
         twins = [copies(examples), copies(examples)]
-        module, expected = _traced(function, list(examples))
+        module, expected = recorded(function, examples)
         self.operations = sum(n.op == "call_function" for n in module.graph.nodes)
         self.constants = [
-            _constant(module, str(n.target)) for n in module.graph.nodes if n.op == "get_attr"
+            getattr(module, str(n.target)) for n in module.graph.nodes if n.op == "get_attr"
         ]
         self.how: How = "graph"
         self._run: Callable[..., Any] = module
@@ -105,24 +100,6 @@ def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [x if isinstance(x, torch.nn.Parameter) else x.clone() for x in tensors]
 
 
-def _traced(function: Function, examples: list[Tensor]) -> tuple[GraphModule, list[Tensor]]:
-    """The graph, and what the function gave while it was written down."""
-    found: list[Tensor] = []
-
-    def run(*tensors: Tensor) -> list[Tensor]:
-        found[:] = function(list(tensors))
-        return list(found)
-
-    try:
-        with compiling.compiled(False):
-            module = make_fx(run)(*examples)
-    except Exception as error:  # whatever it is, the function itself will say it again
-        raise Untraceable(_reason(error)) from error
-    module.graph.eliminate_dead_code()
-    module.recompile()
-    return module, found
-
-
 def _without_alpha(module: GraphModule) -> GraphModule:
     """a + α b as a sum and a product: torch 2.13's compiler drops α where a is a matrix product."""
     module = GraphModule(module, copy.deepcopy(module.graph))
@@ -135,17 +112,3 @@ def _without_alpha(module: GraphModule) -> GraphModule:
             node.args, node.kwargs = (a, scaled), {}
     module.recompile()
     return module
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "value out of a tracing tensor" in text or "data-dependent" in text:
-        return "it looks at a number inside a tensor"
-    return text[:200]
-
-
-def _constant(module: GraphModule, name: str) -> Tensor:
-    found = getattr(module, name)
-    if not isinstance(found, Tensor):
-        raise Untraceable(f"it uses an object of type {type(found).__name__}")
-    return found

@@ -3,7 +3,7 @@
 What may differ from step to step goes in as tensors: frame, target, state, traces, parameters,
 gathered gradients. All else (shapes, which parameters learn, whether there is a target) is part of
 a program's key, and what cannot be seen in a key is guarded (`Guards`). The first steps of a key
-run eagerly; a program takes about as long to make as a hundred of them.
+run eagerly; a program takes about as long to make as some tens of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ..errors import ConfigError
-from ..kernels.program import Program, Untraceable, copies
+from ..kernels.program import Program, copies
+from ..kernels.record import Untraceable
 from .diagnose import report
 from .gradients import Gradients
 from .guards import Guards, stranger
@@ -28,7 +29,7 @@ from .tree import Layout, Strange, flatten, memory_of, unflatten
 
 Capture = Literal["auto", "on", "off"]
 
-PATIENCE = 64  # eager steps of one key before a program is made of it
+PATIENCE = 32  # eager steps of one key before a program is made of it
 LARGEST = 2_000_000  # numbers in a step's tensors, beyond which Python is no part of its time
 _KEYS = 64  # keys seen, beyond which nothing is repeated often enough
 
