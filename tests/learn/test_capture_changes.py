@@ -64,6 +64,12 @@ def _traces(learner: Learner) -> None:
     learner._own_stream.traces.clear()
 
 
+def _method(learner: Learner) -> None:
+    block = learner.net.blocks["hidden1"]
+    distance = block.distance
+    block.distance = lambda activity: distance(activity) + 0.3
+
+
 def _layout(learner: Learner) -> None:
     weight = learner.net.blocks["hidden1"].synapse.weight
     weight.data = weight.data.t().contiguous().t()
@@ -73,7 +79,7 @@ CHANGES: dict[str, Change] = {
     f.__name__[1:]: f
     for f in (
         _rate, _reload, _scale, _freeze, _freeze_bias, _replace,
-        _neuron, _group, _state, _traces, _layout,
+        _neuron, _group, _state, _traces, _method, _layout,
     )
 }  # fmt: skip
 

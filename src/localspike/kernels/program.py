@@ -45,7 +45,7 @@ class Program:
         self, function: Function, examples: Sequence[Tensor], compile: bool = False
     ) -> None:
         started = time.perf_counter()
-        twins = [copies(examples), copies(examples)]
+        twins = [copies(examples) for _ in range(2 if compile else 1)]
         module, expected = recorded(function, examples)
         self.operations = sum(n.op == "call_function" for n in module.graph.nodes)
         self.constants = [

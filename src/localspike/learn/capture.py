@@ -32,6 +32,7 @@ Capture = Literal["auto", "on", "off"]
 PATIENCE = 32  # eager steps of one key before a program is made of it
 LARGEST = 2_000_000  # numbers in a step's tensors, beyond which Python is no part of its time
 _KEYS = 64  # keys seen, beyond which nothing is repeated often enough
+_COMPILED = 4  # programs of a learner that a compiler's seconds are spent on
 
 
 class Captured(NamedTuple):
@@ -130,6 +131,12 @@ class Capturing:
         how = ", ".join(f"{p.program.operations} operations ({p.program.how})" for p in made)
         return f"captured: {how}, in {sum(p.program.seconds for p in made):.2f} s"
 
+    @property
+    def compiles(self) -> bool:
+        """Whether the next program is to be machine code."""
+        made = sum(p.program.how == "compiled" for p in self._programs.values())
+        return self.compile and made < _COMPILED
+
     def step(
         self, x: Tensor, target: Target | None, state: StreamState, apply: bool, watch: bool
     ) -> Captured | None:
@@ -203,7 +210,7 @@ class _Made:
         self._known: list[_Places] = []
         grads = [p.grad for p in owner.parameters]
         try:
-            self.program = Program(self._body, copies(tensors), owner.compile)
+            self.program = Program(self._body, copies(tensors), owner.compiles)
         finally:
             for p, grad in zip(owner.parameters, grads, strict=True):
                 p.grad = grad

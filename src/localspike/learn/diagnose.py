@@ -33,7 +33,7 @@ def gradient_norms(net: Network) -> dict[str, float]:
 
 def _norms(net: Network) -> Tensor:
     """Norm of every block's ``.grad`` [blocks]."""
-    zero, norms = next(net.parameters()).new_zeros(()), []
+    zero, norms = net.like.new_zeros(()), []
     for block in net.modules_by_name.values():
         grads = [p.grad for p in block.parameters() if p.grad is not None]
         parts = torch._foreach_norm(grads) if grads else []
@@ -96,7 +96,7 @@ def report(
     """
     own = [p.grad for p in credit.own_parameters().values() if p.grad is not None]
     flags = [x.isfinite().all(), _finite_sums(state), all_finite(own if written else [])]
-    like = next(credit.net.parameters())
+    like = credit.net.like
     told = [like.new_ones(()) if flag is None else flag.to(like.dtype) for flag in flags]
     numbers = torch.stack([*told, *(rate.mean() for rate in rates.values())])
     return torch.cat((numbers, _norms(credit.net))) if written else numbers

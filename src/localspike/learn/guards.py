@@ -26,6 +26,8 @@ class Guards:
         self._dicts = [d for d, _, _ in places]
         self._names = [name for _, name, _ in places]
         self._values = [value for _, _, value in places]
+        self._all = [vars(m) for m in self._modules]
+        self._sizes = list(map(len, self._all))
         self._hooks = [
             *(m._forward_hooks for m in self._modules),
             *(m._forward_pre_hooks for m in self._modules),
@@ -37,8 +39,10 @@ class Guards:
     def hold(self) -> bool:
         """Whether all is as it was; tensors may hold other numbers."""
         now = map(dict.get, self._dicts, self._names)
-        return all(map(is_, now, self._values)) and all(
-            map(is_, map(type, self._modules), self._types)
+        return (
+            all(map(is_, now, self._values))
+            and all(map(is_, map(type, self._modules), self._types))
+            and list(map(len, self._all)) == self._sizes  # a method put over a class's own, say
         )
 
     @property
