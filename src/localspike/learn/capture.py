@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from ..errors import ConfigError
 from ..kernels.program import Program, copies
 from ..kernels.record import Untraceable
+from ..nn.layer import Weights
 from .diagnose import report
 from .gradients import Gradients
 from .guards import Guards, stranger
@@ -90,6 +91,7 @@ class Capturing:
         self.parameters: list[nn.Parameter] = []
         self._programs: dict[Hashable, _Made] = {}
         self._seen: Counter[Hashable] = Counter()
+        self._plain: dict[tuple[Any, ...], Layout] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies: a copy's network is another, and makes programs of its own."""
@@ -169,7 +171,7 @@ class Capturing:
     ) -> Captured | None:
         layout, carried = state.carried()
         kept = {} if apply else state.effective_weights(self.engine.net, self._of_net)
-        found, given = flatten((x, target, kept, gathered(state.gradients)))
+        found, given = self._given(x, target, kept, state.gradients)
         learns = tuple((p.requires_grad, *memory_of(p)) for p in self.parameters)
         key = _Key(apply, watch, learns, found, len(given), layout)
         tensors = [*given, *carried, *self.parameters]
@@ -182,6 +184,19 @@ class Capturing:
             made = self._programs[key] = _Made(self, key, tensors)
         self.calls += 1
         return made.run(tensors, state)
+
+    def _given(
+        self, x: Tensor, target: Target | None, kept: dict[str, Weights], gradients: Gradients
+    ) -> tuple[Layout, list[Tensor]]:
+        """Layout and tensors of what a step is given beside its state and the parameters."""
+        tree = (x, target, kept, gathered(gradients))
+        if target is None or kept or any(tree[-1]):
+            return flatten(tree)
+        plain = [part for part in (x, *target) if part is not None]
+        laid = tuple(map(memory_of, plain))
+        if laid not in self._plain:
+            self._plain = {laid: flatten(tree)[0]}
+        return self._plain[laid], plain
 
     def versions(self) -> tuple[int, ...]:
         """Of the parameters now, as `StreamState.versions` has them."""

@@ -46,11 +46,10 @@ class Stepper:
         self.engine = Streaming(credit, dtype, probe)
         self.capturing = Capturing(self.engine, capture, compile)
 
-    @torch.no_grad()
     def take(
         self, x: Tensor, target: Target | None, state: StreamState, apply: bool, watch: bool
     ) -> Taken:
-        """One step on x [B, ...]; with ``watch`` there is a report.
+        """One step on x [B, ...], to be called without autograd; with ``watch`` there is a report.
 
         With ``apply`` (and ``watch``) what the stream has gathered becomes the whole ``.grad``,
         unless a membrane is not finite.
