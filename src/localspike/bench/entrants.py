@@ -55,12 +55,14 @@ class Setting:
 
 
 def own(setting: Setting, method: str, precision: Precision, schedule: str = "auto") -> Entrant:
-    """A method of this package."""
+    """A method of this package.
+
+    On a device that is lent for minutes one that fails does not take the others with it.
+    """
     label = method if schedule == "auto" else f"{method} {schedule}"
     job = setting.job(method, precision, schedule)
-    return Entrant(
-        f"{label} {precision}", command(job), environment(setting.own), method == "naive"
-    )
+    optional = method == "naive" or setting.device != "cpu"
+    return Entrant(f"{label} {precision}", command(job), environment(setting.own), optional)
 
 
 def command(job: Job) -> list[str]:

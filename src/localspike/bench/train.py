@@ -15,7 +15,7 @@ from .environment import settings
 from .exchange import prepare
 from .figures import Blocks
 from .places import benchmarks
-from .process import Worker
+from .process import Worker, WorkerError
 from .rounds import Entrant, Say, alternate, started
 from .vectors import verified
 from .workload import Workload, require_positive
@@ -71,6 +71,8 @@ def run(request: Request, say: Say) -> dict[str, Any]:
             told = {name: described(worker) for name, worker in field.workers.items()}
     found = {**head, **case(request), **summary(blocks, missing)}
     found["methods"] = {n: {**told[n], **found["methods"][n]} for n in found["methods"]}
+    for method in found["methods"].values():
+        method["samples_per_s"] = request.workload.batch / method["step_s"]["median"]
     path = record.write(found, where, f"train-{request.workload.name}{_suffix(request.device)}")
     say(f"recorded in {path}" if path else f"not recorded: fewer than {record.ENOUGH} rounds")
     return found
@@ -121,12 +123,20 @@ def described(worker: Worker) -> dict[str, Any]:
 def summary(blocks: Mapping[str, Blocks], missing: Mapping[str, str]) -> dict[str, Any]:
     """Step times, the six ratios, their spread, and reasons for those that are null.
 
+    Raises
+    ------
+    WorkerError
+        If neither of our own methods was measured.
+
     >>> one = {"tess float32": [[2.0]], "bptt float32": [[4.0]]}
     >>> summary(one, {"naive float32": "not here"})["ratios"]["vs_bptt"]
     2.0
     """
     times = {name: figures.per_round(part) for name, part in blocks.items()}
     here = {precision: name for precision, name in OURS.items() if name in times}
+    if not here:
+        why = "; ".join(f"{name}: {missing.get(name, 'not measured')}" for name in OURS.values())
+        raise WorkerError("none of our own methods could be measured", got=why)
     best = min(here, key=lambda precision: statistics.median(times[here[precision]]))
     asked: dict[str, list[Ratio]] = {
         "vs_naive_bf16": [Ratio(NAIVE, OURS["bf16"])],

@@ -189,10 +189,13 @@ def _check_classes(labels: Tensor, classes: int) -> None:
             expected="integers",
             fix="Convert with labels.long(), or use SquaredError for values (shares: [..., C])",
         )
-    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+    if not labels.numel():
+        return
+    lowest, highest = torch.stack(labels.aminmax()).tolist()  # a device is asked once
+    if lowest < 0 or highest >= classes:
         raise DataError(
             "labels out of range",
-            got=f"{int(labels.min())}..{int(labels.max())}",
+            got=f"{lowest}..{highest}",
             expected=f"0..{classes - 1}",
             fix="Check the number of classes of the network's readout",
         )

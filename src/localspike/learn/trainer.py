@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint, CheckpointStore, check_same_model
 from .evaluation import evaluate
 from .feed import Feed
 from .fptt import FPTT
-from .interrupt import Interrupted, StopRequest
+from .interrupt import Interrupted, Paused, StopRequest
 from .metrics import Journal, Meter
 from .pack import layout
 from .progress import Progress
@@ -55,7 +55,8 @@ class Trainer:
     """Trains one learner in one run folder; a run taken up again ends bit-identically.
 
     ``learner`` has ``fit``, ``evaluate``, ``state_dict`` and ``load_state_dict`` and works on
-    ``net`` with ``optimizer``. ``say`` receives lines for the user.
+    ``net`` with ``optimizer``. ``say`` receives lines for the user; ``until`` is a time of
+    `time.monotonic` by which this sitting is to end, after one epoch at the earliest.
 
     Raises
     ------
@@ -65,6 +66,8 @@ class Trainer:
         If a checkpoint is of another model or the folder cannot be written to.
     Interrupted
         After SIGINT or SIGTERM, once the state is saved.
+    Paused
+        After an epoch, once the state is saved, where the next might outlast ``until``.
     """
 
     def __init__(
@@ -79,7 +82,9 @@ class Trainer:
         folder: Path,
         say: Callable[[str], None] = print,
         bar: bool = True,
+        until: float = math.inf,
     ) -> None:
+        self.until = until
         self.learner, self.net, self.optimizer, self.scheduler = learner, net, optimizer, scheduler
         self.train, self.validation, self.plan, self.folder = train, validation, plan, folder
         self.say, self.bar = say, bar
@@ -113,8 +118,10 @@ class Trainer:
         ):
             self.stop, self.started = stop, started
             while self.position.epoch < self.plan.epochs:
+                begun = time.monotonic()
                 self._train_epoch()
                 self._close_epoch()
+                self._leave_in_time(time.monotonic() - begun)
 
     def _train_epoch(self) -> None:
         at = self.position
@@ -221,6 +228,12 @@ class Trainer:
     def _leave_if_asked(self, saved: bool = False) -> None:
         if self.stop.asked:
             self._leave(saved)
+
+    def _leave_in_time(self, took: float) -> None:
+        """Leave if another epoch that takes as long as the last would end after ``until``."""
+        at = self.position
+        if at.epoch < self.plan.epochs and time.monotonic() + took > self.until:
+            raise Paused(at.epoch, self.plan.epochs)
 
     def _leave(self, saved: bool = False) -> None:
         if not saved:
