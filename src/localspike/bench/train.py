@@ -73,13 +73,19 @@ def run(request: Request, say: Say) -> dict[str, Any]:
     found["methods"] = {n: {**told[n], **found["methods"][n]} for n in found["methods"]}
     for method in found["methods"].values():
         method["samples_per_s"] = request.workload.batch / method["step_s"]["median"]
-    path = record.write(found, where, f"train-{request.workload.name}{_suffix(request.device)}")
+    path = record.write(found, where, name_of(request))
     say(f"recorded in {path}" if path else f"not recorded: fewer than {record.ENOUGH} rounds")
     return found
 
 
-def _suffix(device: str) -> str:
-    return "" if device == "cpu" else f"-{device.partition(':')[0]}"
+def name_of(request: Request) -> str:
+    """The name of a request's record.
+
+    >>> name_of(Request(Workload("mlp", 32, 100), device="cuda"))
+    'train-mlp-b32-t100-cuda'
+    """
+    device = "" if request.device == "cpu" else f"-{request.device.partition(':')[0]}"
+    return f"train-{request.workload.name}{device}"
 
 
 def methods(setting: Setting) -> tuple[list[Entrant], dict[str, str]]:
@@ -87,7 +93,9 @@ def methods(setting: Setting) -> tuple[list[Entrant], dict[str, str]]:
     found, missing = [], {}
     for method in ("tess", "bptt", "floor"):
         found += [own(setting, method, "float32"), own(setting, method, "bf16")]
-    if setting.benchmarks is None:
+    if setting.device != "cpu":
+        missing[NAIVE] = "the naive baseline is measured on the CPU only"
+    elif setting.benchmarks is None:
         missing[NAIVE] = NO_NAIVE
     else:
         found.append(own(setting, "naive", "float32"))
