@@ -1,4 +1,4 @@
-"""`localspike train --minutes`: done is said with exit code 0, and the line on how to go on works."""
+"""`localspike train --minutes`: exit code 0, and a line on how to go on that works."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ The device "meta" has no numbers, so reading one from it is an error: what runs 
 
 from __future__ import annotations
 
-
 import pytest
 import torch
 
