@@ -148,6 +148,19 @@ class Kernel:
         return result
 
 
+def tell_of_alignment(x: Tensor) -> None:
+    """Let code compiled for CUDA know where the last axis of x is a multiple of 16.
+
+    To be called in a kernel's function. Sizes are free in compiled code, which for bfloat16 then
+    moves two bytes at a time where it could move eight or sixteen. Where the axis is no multiple,
+    that is another variant of the kernel.
+
+    >>> tell_of_alignment(torch.ones(3))
+    """
+    if x.device.type == "cuda" and x.shape[-1] % 16 == 0:
+        torch._check(x.shape[-1] % 16 == 0)
+
+
 def _allow_variants() -> None:
     """Raise torch's limit of variants of one function, should it be lower."""
     config = torch._dynamo.config

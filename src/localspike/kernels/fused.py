@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .compiling import Kernel, active
+from .compiling import Kernel, active, tell_of_alignment
 from .neuron import Constants, NeuronState, neuron_step
 from .surrogate import Surrogate, heaviside
 
@@ -89,6 +89,7 @@ def scan(
 @lru_cache(256)
 def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kernel:
     def run(currents: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        tell_of_alignment(currents)
         spikes, slopes = [], []
         if v is None:
             v = torch.zeros_like(currents[0], dtype=_wide(currents))
@@ -191,11 +192,16 @@ def rates(o: Tensor) -> Tensor:
     return mean
 
 
-_RATES = Kernel(lambda o: o.to(_wide(o)).mean(2))
-
-
 def _wide(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
+
+
+def _mean(o: Tensor) -> Tensor:
+    tell_of_alignment(o)
+    return o.to(_wide(o)).mean(2)
+
+
+_RATES = Kernel(_mean)
 
 
 def _behind(
@@ -258,6 +264,7 @@ def _signals(m: Tensor, which: Tensor | None, size: int, dtype: torch.dtype) -> 
 
 
 def _slopes(psi: Tensor) -> list[Tensor]:
+    tell_of_alignment(psi)
     return [x.to(_wide(psi)) for x in psi.unbind(0)]
 
 
