@@ -20,7 +20,8 @@ class Feed:
     """The batches of a data set; batch k of an epoch depends on (seed, epoch, k) only.
 
     ``sample_shape`` is what the network takes: images are flattened for one that takes vectors.
-    ``bucket`` batches at a time are sorted by length and cut to their longest sequence.
+    ``bucket`` batches at a time are sorted by length and cut to their longest sequence. Lengths
+    stay on the CPU, which works with them.
 
     >>> from localspike.data import keywords
     >>> feed = Feed(keywords("val", limit=20), 8, (80,))
@@ -52,9 +53,8 @@ class Feed:
             augment=self.augment,
             bucket=self.bucket,
         ):
-            there = None if lengths is None else sent(lengths, self.device)
             moved = _moved(self.shaped(frames), self.device)
-            yield Batch(moved, sent(labels, self.device), there)
+            yield Batch(moved, sent(labels, self.device), lengths)
 
     def shaped(self, frames: Tensor) -> Tensor:
         """Frames [T, B, ...] with the samples in the network's shape, still a view over time."""
