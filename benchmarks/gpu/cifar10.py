@@ -40,12 +40,23 @@ def command(asked: argparse.Namespace, folder: Path) -> list[str]:
     return [*run, "--resume"] if (folder / "config.json").exists() else run
 
 
-def part_of(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Train for one part; what it took and how far it came."""
+def part_of(asked: argparse.Namespace, folder: Path, mark: Path) -> dict[str, Any]:
+    """Train for one part; what it took and how far it came. ``mark`` is there while it runs."""
     line, started = command(asked, folder), time.perf_counter()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    mark.touch()
     code = subprocess.run(line, check=False).returncode
     seconds = round(time.perf_counter() - started, 3)
+    mark.unlink()
     return {"seconds": seconds, "exit_code": code, "epochs_done": len(epochs(folder))}
+
+
+def cut_part(folder: Path, mark: Path) -> dict[str, Any]:
+    """The part that was killed under way: at least the time from its beginning to its last sign."""
+    signs = [path.stat().st_mtime for path in folder.rglob("*") if path.is_file()]
+    begun = mark.stat().st_mtime
+    seconds = round(max(signs, default=begun) - begun, 3)
+    return {"seconds": max(0.0, seconds), "exit_code": None, "epochs_done": len(epochs(folder))}
 
 
 def epochs(folder: Path) -> list[dict[str, Any]]:
@@ -60,6 +71,7 @@ def summary(asked: argparse.Namespace, folder: Path, parts: list[dict[str, Any]]
     config, result = read_config(folder), folder / "result.json"
     seconds = sum(part["seconds"] for part in parts)
     ended = result.exists()
+    timed = all(part["exit_code"] is not None for part in parts)
     return {
         "rule": asked.rule,
         "seed": asked.seed,
@@ -71,7 +83,7 @@ def summary(asked: argparse.Namespace, folder: Path, parts: list[dict[str, Any]]
         "epochs_done": len(epochs(folder)),
         "parts": parts,
         "seconds": round(seconds, 3),
-        "within_bar": seconds < BAR_S if ended else None,
+        "within_bar": seconds < BAR_S if ended and timed else None,
         "bar_s": BAR_S,
         "result": read_json(result) if ended else None,
         "curve": [
@@ -102,17 +114,20 @@ def main(arguments: Sequence[str]) -> int:
     head["command"] = shlex.join(["python", "benchmarks/gpu/cifar10.py", *arguments])
     head["revision"] = asked.revision or head["revision"]
     parts = json.loads(kept.read_text())["parts"] if kept.exists() else []
+    mark = asked.out / f"{name}.running"
+    if mark.exists():
+        parts.append(cut_part(folder, mark))
     if (folder / "result.json").exists():
         print(f"{folder} is finished")
     else:
-        parts.append(part_of(asked, folder))
+        parts.append(part_of(asked, folder, mark))
     if not epochs(folder):
         return int(parts[-1]["exit_code"]) or 1
     found = head | summary(asked, folder, parts)
     write(found, asked.out, name)
     hand_back(asked.back, [kept, folder / "metrics.jsonl", folder / "result.json"], name)
     print(line_of(found))
-    return int(parts[-1]["exit_code"])
+    return int(parts[-1]["exit_code"] or 0)
 
 
 def hand_back(back: Path | None, files: Sequence[Path], name: str) -> None:

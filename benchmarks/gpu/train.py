@@ -28,6 +28,7 @@ TOLD = (
     *BARS,
     "bptt float32 / tess float32",
     "floor bf16 / tess bf16",
+    "floor bf16 / tess bf16 in any order",
     "floor float32 / tess float32",
 )
 

@@ -52,10 +52,10 @@ def test_an_epoch_that_would_end_too_late_is_not_begun(
     """Epochs of ten seconds by a clock that stands still in between."""
     now = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    close = trainer.Trainer._close_epoch
+    end = trainer.Trainer._close_epoch
 
     def slowly(self: trainer.Trainer) -> None:
-        close(self)
+        end(self)
         now[0] += 10.0
 
     monkeypatch.setattr(trainer.Trainer, "_close_epoch", slowly)

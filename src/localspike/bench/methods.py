@@ -15,7 +15,7 @@ from .. import rules
 from ..config.options import nearest
 from ..errors import ConfigError
 from ..kernels.compiling import seconds_spent
-from ..learn.cuda import fastest, repeatable
+from ..learn.cuda import settle
 from ..learn.learner import Learner
 from ..nn import Network
 from . import checks
@@ -47,12 +47,11 @@ def build(job: Job) -> Stepper:
     ConfigError
         If there is none of that name, or it cannot train this net.
     """
-    if job.method == "floor":
-        fastest(torch.device(job.device), job.precision)
-        return floor(job)
-    repeatable(torch.device(job.device), job.precision)  # as a training run has it
+    settle(torch.device(job.device), job.precision, job.repeatable and job.method != "floor")
     if job.method == "naive":
         return naive(job)
+    if job.method == "floor":
+        return floor(job)
     if job.method not in rules.PRESETS:
         known = (*rules.PRESETS, "naive", "floor")
         raise ConfigError(f"unknown method {job.method!r}", fix=nearest(job.method, known))
@@ -95,6 +94,7 @@ def ours(job: Job) -> Stepper:
         "schedule": learner.schedule,
         "compiled": learner.compiles and learner.schedule != "bptt",
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "repeatable": job.repeatable,
     }
     if about["compiled"]:  # the compiler's own modules are no part of a step's memory
         torch.compile(_nothing)(torch.ones(2, device=job.device))

@@ -95,6 +95,7 @@ def methods(setting: Setting) -> tuple[list[Entrant], dict[str, str]]:
         found += [own(setting, method, "float32"), own(setting, method, "bf16")]
     if setting.device != "cpu":
         missing[NAIVE] = "the naive baseline is measured on the CPU only"
+        found.append(own(setting, "tess", "bf16", repeatable=False))
     elif setting.benchmarks is None:
         missing[NAIVE] = NO_NAIVE
     else:

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from .. import data
 from ..data import Dataset
 from ..errors import ConfigError
-from ..learn.cuda import repeatable
+from ..learn.cuda import settle
 from ..learn.feed import Feed
 from ..learn.learner import Learner
 from ..learn.regulariser import FiringRate
@@ -62,7 +62,7 @@ def build_session(config: RunConfig, data_root: DataRoot = None) -> Session:
         Whatever part of the configuration cannot be built says so.
     """
     device = pick_device(config.training.device)
-    repeatable(device, config.learner.precision)
+    settle(device, config.learner.precision, config.training.repeatable)
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     train = load_split(config, "train", data_root)

@@ -90,7 +90,8 @@ class TrainingConfig:
 
     ``log_every`` and ``checkpoint_every`` count steps; 0 means once an epoch only. ``bucket``
     puts sequences of similar length together, out of that many batches at a time, and cuts their
-    padding; for data whose sequences have lengths.
+    padding; for data whose sequences have lengths. ``repeatable`` takes on CUDA only products that
+    give the same sum twice, so that a resumed run ends bit-identically; elsewhere they all do.
 
     >>> TrainingConfig(epochs=3).epochs
     3
@@ -104,6 +105,7 @@ class TrainingConfig:
     log_every: int = 50
     checkpoint_every: int = 100
     threads: int | None = None
+    repeatable: bool = True
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 1, "bucket": 1, "seed": 0, "threads": 1}
