@@ -24,8 +24,13 @@ from localspike.bench.record import about, write
 from localspike.learn.metrics import read_journal
 from localspike.recipes.folder import read_config, read_json
 
-# A checkpoint an epoch is enough: a part ends after one.
-SETTINGS = ("learner.precision=bf16", "training.checkpoint_every=0", "training.log_every=0")
+# A checkpoint takes about a second, an epoch a few; a part ends with one in any case.
+SETTINGS = (
+    "learner.precision=bf16",
+    "training.checkpoint_every=0",
+    "training.checkpoint_epochs=20",
+    "training.log_every=0",
+)
 BAR_S = 20 * 60
 WHAT = "a whole CIFAR-10 run, in parts; seconds are those of the processes from start to end"
 

@@ -40,6 +40,29 @@ def test_a_sitting_without_time_does_one_epoch_and_the_sum_is_the_whole_run(
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
 
 
+def test_checkpoints_in_every_third_epoch_change_nothing_but_what_is_written(
+    small: Small, quietly: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = [*SETTINGS, "epochs=5", "checkpoint_every=0", "checkpoint_epochs=3"]
+    saved = []
+    save = trainer.Trainer.save
+
+    def watched(self: trainer.Trainer) -> str:
+        saved.append(self.position.epoch)
+        return save(self)
+
+    monkeypatch.setattr(trainer.Trainer, "save", watched)
+    quietly(small(*rare), tmp_path / "rare")
+    assert saved == [3, 5]
+    for resume in (False, True):
+        with pytest.raises(Paused):
+            quietly(small(*rare), tmp_path / "parts", seconds=1e-9, resume=resume)
+    assert saved == [3, 5, 1, 2]
+    quietly(small(*rare[:-1]), tmp_path / "parts", resume=True)  # how often is no part of the run
+    assert saved == [3, 5, 1, 2, 3, 4, 5]
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "rare")
+
+
 @pytest.mark.parametrize(("limit", "done"), [(29.0, 2), (31.0, 3)])
 def test_an_epoch_that_would_end_too_late_is_not_begun(
     small: Small,

@@ -32,13 +32,26 @@ LARGEST = 1e18
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train and how often to write: ``*_every`` count steps, 0 = per epoch only."""
+    """How long to train and how often to write: ``*_every`` count steps, 0 = per epoch only.
+
+    The checkpoint after an epoch is written after every ``checkpoint_epochs`` of them, after the
+    last, and whenever a sitting ends.
+    """
 
     epochs: int
     log_every: int = 50
     checkpoint_every: int = 100
     schedule_every: str = "epoch"
     digest: str = ""
+    checkpoint_epochs: int = 1
+
+    def due(self, epoch: int) -> bool:
+        """Whether a checkpoint is written after so many epochs.
+
+        >>> [epoch for epoch in range(1, 6) if Plan(5, checkpoint_epochs=2).due(epoch)]
+        [2, 4, 5]
+        """
+        return epoch % self.checkpoint_epochs == 0 or epoch >= self.epochs
 
 
 @dataclass
@@ -182,8 +195,10 @@ class Trainer:
         at.epoch, at.batch = at.epoch + 1, 0
         self.epoch_meter, self.recent_meter = Meter(), Meter()
         self.say(epoch_line(at.epoch, self.plan.epochs, trained, judged.loss, judged.accuracy))
-        self.save()
-        self._leave_if_asked(saved=True)
+        saved = self.plan.due(at.epoch)
+        if saved:
+            self.save()
+        self._leave_if_asked(saved)
 
     def _schedule(self, loss: float = math.inf) -> None:
         if self.scheduler is None:
@@ -233,6 +248,8 @@ class Trainer:
         """Leave if another epoch that takes as long as the last would end after ``until``."""
         at = self.position
         if at.epoch < self.plan.epochs and time.monotonic() + took > self.until:
+            if not self.plan.due(at.epoch):
+                self.save()
             raise Paused(at.epoch, self.plan.epochs)
 
     def _leave(self, saved: bool = False) -> None:

@@ -68,6 +68,7 @@ def make_trainer(
         training.checkpoint_every,
         session.config.scheduler.every,
         digest(session.config),
+        training.checkpoint_epochs,
     )
     return Trainer(
         session.learner, session.net, session.optimizer, session.scheduler,
