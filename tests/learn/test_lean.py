@@ -24,7 +24,7 @@ from localspike.rules.eligibility import TwoTrace
 from localspike.rules.projection import Projection
 
 STEPS, BATCH, CLASSES = 13, 4, 5
-ENGINE = LeanLayerwise.run.__globals__  # that of the class learners use, however it was imported
+ENGINE = LeanLayerwise.parts.__globals__  # that of the class learners use, however it was imported
 
 
 def conv(pooling: str = "max") -> Network:
@@ -135,6 +135,8 @@ def test_in_parts_the_gradient_is_that_of_one_piece(
     learner, found = Learner(network, made), []
     for size in (STEPS, 5, 1):  # parts of 13; of 5, 5 and 3; step by step
         monkeypatch.setitem(ENGINE, "steps_at_once", lambda *_, size=size: size)
+        frames = torch.zeros(STEPS, BATCH, *network.sample_shape)
+        assert len(LeanLayerwise(learner.credit).parts(frames)) == -(-STEPS // size)
         found.append(fitted(network, learner, False, lengths))
     for parts in found[1:]:
         assert len(parts) == len(found[0]) > 4
