@@ -34,6 +34,11 @@ class Target(NamedTuple):
         valid = None if self.valid is None else self.valid[t]
         return Target(self.y[t], self.weight[t], valid)
 
+    def within(self, part: slice) -> Target:
+        """The target of some steps."""
+        valid = None if self.valid is None else self.valid[part]
+        return Target(self.y[part], self.weight[part], valid)
+
 
 def no_target(like: Tensor, classes: int) -> Target:
     """A target that asks for nothing of a step's batch: weights 0."""
