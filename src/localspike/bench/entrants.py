@@ -66,7 +66,7 @@ def own(
 ) -> Entrant:
     """A method of this package.
 
-    On a device that is lent for minutes one that fails does not take the others with it.
+    On a device that is there for minutes only, one that fails does not take the others with it.
     """
     label = method if schedule == "auto" else f"{method} {schedule}"
     name = f"{label} {precision}" if repeatable else f"{label} {precision} {UNORDERED}"
