@@ -52,16 +52,16 @@ def test_collapse_is_the_reverse_trace_plus_the_post_trace(
     m, psi = wave(steps), wave(steps + 1)[1:].abs()
     traced = trace.trace_reverse(m * psi * c.pre_gain, c.pre_decay)
     expected = traced + c.post_gain * m * trace.trace_exclusive(psi, c.post_decay)
-    torch.testing.assert_close(fused.collapse(m, psi, c), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(fused.collapse(m, psi, c).c, expected, rtol=1e-12, atol=1e-12)
     total = fused.collapse_sum(m, psi, c)
     torch.testing.assert_close(total, expected.sum(0), rtol=1e-12, atol=1e-12)
 
 
 def test_every_constant_of_the_collapse_matters() -> None:
     m, psi, base = wave(12), wave(13)[1:].abs(), fused.TwoTraceConstants(0.5, 1.0, 0.2, 1.0)
-    before = fused.collapse(m, psi, base)
+    before = fused.collapse(m, psi, base).c
     for name in base._fields:
-        changed = fused.collapse(m, psi, base._replace(**{name: 0.77}))
+        changed = fused.collapse(m, psi, base._replace(**{name: 0.77})).c
         assert not torch.allclose(before, changed), name
 
 
@@ -74,7 +74,7 @@ def test_narrow_tensors_keep_their_dtype_and_wide_sums() -> None:
 
 @pytest.mark.parametrize("steps", range(1, 200))
 def test_chunks_cover_every_step_in_order(steps: int) -> None:
-    parts = fused._parts(torch.zeros(steps))
+    parts = fused.parts_of(torch.zeros(steps))
     assert [t for part in parts for t in range(steps)[part]] == list(range(steps))
     assert max(part.stop - part.start for part in parts) <= fused.MOST
 
@@ -122,12 +122,12 @@ def test_compiled_kernels_give_eager_numbers(dtype: torch.dtype) -> None:
         out, which = maxpool.forward(x, 2)
         return [
             *fused.scan(m, torch.zeros(64), LIF, Rectangle()),
-            fused.collapse(m, psi, c),
+            *fused.collapse(m, psi, c, lead=True),
             out,
             maxpool.pullback(out, which, 2),
             # In the other memory order: torch 2.13 miscompiled that in bfloat16.
             maxpool.pullback(out.contiguous(), which, 2),
-            windows.collapse(windows.Windows(out[:, None], which), x[:, None], c),
+            *windows.collapse(windows.Windows(out[:, None], which), x[:, None], c, lead=True),
             windows.collapse_sum(windows.Windows(out[:, None]), x[:, None], c),
         ]
 
@@ -219,8 +219,8 @@ def test_a_signal_kept_by_windows_is_the_one_spread_out(
     if chosen:
         _, which = maxpool.forward(x, 2)
         wide = maxpool.pullback(m.flatten(0, 1), which, 2).unflatten(0, (steps, batch))
-    expected = fused.collapse(wide.flatten(1), psi.flatten(1), c).view(psi.shape)
-    found = windows.collapse(windows.Windows(m, which), psi, c)
+    expected = fused.collapse(wide.flatten(1), psi.flatten(1), c).c.view(psi.shape)
+    found = windows.collapse(windows.Windows(m, which), psi, c).c
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     total = windows.collapse_sum(windows.Windows(m, which), psi, c)
     torch.testing.assert_close(total, expected.sum(0), rtol=1e-12, atol=1e-12)

@@ -44,6 +44,7 @@ class Request:
 def run(request: Request, say: Say) -> dict[str, Any]:
     """Measure in this process, and give the record."""
     torch.set_num_threads(request.threads)
+    where = record.folder_for(request.out, request.rounds, None)
     record.warn_of_load(say)
     head = record.about(WHAT, "stream", {})
     work = Workload(request.net, request.batch, request.steps)
@@ -73,7 +74,6 @@ def run(request: Request, say: Say) -> dict[str, Any]:
         "steps_per_second": 1 / figures.spread(times)["median"],
         "overhead": overhead.measure(step, request.steps // 2 or 1, request.rounds),
     }
-    where = record.folder_for(request.out, request.rounds, None)
     path = record.write(found, where, "stream")
     say(f"recorded in {path}" if path else f"not recorded: fewer than {record.ENOUGH} rounds")
     return found

@@ -29,6 +29,9 @@ Compile = Literal["auto", "on", "off"]
 # usual limit of variants of one function, and each of them is wanted.
 _VARIANTS = 256
 
+# Devices whose loads may be wider than a number; machine code for CPUs finds out as it runs.
+_WIDE_LOADS = ("cuda",)
+
 _on: ContextVar[bool] = ContextVar("compiled kernels", default=False)
 _spent = 0.0
 _said: set[str] = set()
@@ -151,6 +154,19 @@ class Kernel:
                 f"the compiler failed: {text}; kernels run uncompiled", RuntimeWarning, stacklevel=4
             )
         return result
+
+
+def tell_of_alignment(x: Tensor) -> None:
+    """Let code compiled for a device know where the last axis of x is a multiple of 16.
+
+    To be called in a kernel's function. Sizes are free in compiled code, which for bfloat16 then
+    moves two bytes at a time where it could move eight or sixteen. Where the axis is no multiple,
+    that is another variant of the kernel.
+
+    >>> tell_of_alignment(torch.ones(3))
+    """
+    if x.device.type in _WIDE_LOADS and x.shape[-1] % 16 == 0:
+        torch._check(x.shape[-1] % 16 == 0)
 
 
 def _allow_variants() -> None:

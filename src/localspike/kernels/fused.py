@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .compiling import Kernel, active
+from .compiling import Kernel, active, tell_of_alignment
 from .neuron import Constants, NeuronState, neuron_step
 from .surrogate import Surrogate, heaviside
 
@@ -77,7 +77,7 @@ def scan(
     """
     kernel, static = _scan_kernel(constants, psi, inclusive), currents.stride(0) == 0
     o, slopes = Joined(currents), Joined(currents)
-    for part in _parts(currents):
+    for part in parts_of(currents):
         key = (part.stop - part.start, currents.dtype, v is None, static, currents.device)
         fired, slope, v = kernel(currents[part], v, key=key)
         o.add(part, fired)
@@ -89,6 +89,7 @@ def scan(
 @lru_cache(256)
 def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kernel:
     def run(currents: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        tell_of_alignment(currents)
         spikes, slopes = [], []
         if v is None:
             v = torch.zeros_like(currents[0], dtype=_wide(currents))
@@ -105,26 +106,43 @@ def _scan_kernel(constants: Constants, psi: Surrogate, inclusive: bool) -> Kerne
     return Kernel(run)
 
 
+class Post(NamedTuple):
+    """The post factors c [T, ...], and ``lead``: c at the first step without the post trace's part.
+
+    With the pre trace q as it was before the first step, λ_pre lead ⊗ q is what the sequence adds
+    to the gradient for all steps before it.
+    """
+
+    c: Tensor
+    lead: Tensor | None = None
+
+
 def collapse(
-    m: Tensor, psi: Tensor, constants: TwoTraceConstants, choice: Choice | None = None
-) -> Tensor:
+    m: Tensor,
+    psi: Tensor,
+    constants: TwoTraceConstants,
+    choice: Choice | None = None,
+    h: Tensor | None = None,
+    lead: bool = False,
+) -> Post:
     """c[s] = α_pre a[s] + λ_pre c[s+1] + α_post m[s] h[s] with a = m Ψ; Ψ and c [T, ...].
 
     m may be smaller than Ψ where it is the same over an axis; with a ``choice`` it arrives at the
-    chosen neuron of every window alone. Sums are float32 (or the dtype of Ψ above it); the result
-    has the dtype of Ψ.
+    chosen neuron of every window alone. ``h`` is the post trace at the first step (None: zero).
+    Sums are float32 (or the dtype of Ψ above it); the result has the dtype of Ψ.
 
-    >>> collapse(torch.ones(3, 1), torch.ones(3, 1), TwoTraceConstants(0.5)).flatten()
+    >>> collapse(torch.ones(3, 1), torch.ones(3, 1), TwoTraceConstants(0.5)).c.flatten()
     tensor([1.7500, 1.5000, 1.0000])
     """
     out, carried = Joined(psi), None
-    kernel, parts = _collapse_kernel(constants, _size(choice)), _parts(psi)
-    for part, h in zip(parts[::-1], _behind(psi, constants, parts)[::-1], strict=True):
-        more = part.start > 0
+    kernel, parts = _collapse_kernel(constants, _size(choice)), parts_of(psi)
+    for part, behind in zip(parts[::-1], _behind(psi, constants, parts, h)[::-1], strict=True):
+        more = lead or part.start > 0
         key = (part.stop - part.start, more, carried is None, m.dtype, psi.dtype, psi.device)
-        c, carried = kernel(m[part], psi[part], carried, h, _which(choice, part), more, key=key)
+        which = _which(choice, part)
+        c, carried = kernel(m[part], psi[part], carried, behind, which, more, key=key)
         out.add(part, c)
-    return out.whole()
+    return Post(out.whole(), carried)
 
 
 def collapse_sum(
@@ -136,8 +154,8 @@ def collapse_sum(
     tensor([4.2500])
     """
     total, carried = None, None
-    kernel, parts = _sum_kernel(constants, _size(choice)), _parts(psi)
-    for part, h in zip(parts[::-1], _behind(psi, constants, parts)[::-1], strict=True):
+    kernel, parts = _sum_kernel(constants, _size(choice)), parts_of(psi)
+    for part, h in zip(parts[::-1], _behind(psi, constants, parts, None)[::-1], strict=True):
         key = (part.stop - part.start, carried is None, m.dtype, psi.dtype, psi.device)
         carried, total = kernel(
             m[part], psi[part], carried, h, _which(choice, part), total, key=key
@@ -153,7 +171,7 @@ def _which(choice: Choice | None, part: slice) -> Tensor | None:
     return None if choice is None else choice.which[part]
 
 
-def _parts(x: Tensor) -> list[slice]:
+def parts_of(x: Tensor) -> list[slice]:
     """The steps of x [T, ...] in groups that one call unrolls."""
     steps, numbers = len(x), x.numel()
     size = chunk_of(steps) if active() or numbers <= SMALL else 1
@@ -191,32 +209,58 @@ def rates(o: Tensor) -> Tensor:
     return mean
 
 
-_RATES = Kernel(lambda o: o.to(_wide(o)).mean(2))
-
-
 def _wide(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
+def _mean(o: Tensor) -> Tensor:
+    tell_of_alignment(o)
+    return o.to(_wide(o)).mean(2)
+
+
+_RATES = Kernel(_mean)
+
+
+def trace_end(x: Tensor, before: Tensor | None, decay: float) -> Tensor:
+    """q[T−1] of q[t] = λ q[t−1] + x[t] over x [T, ...] from q[−1] = ``before`` (None: zero).
+
+    Float32, or the dtype of x above it.
+
+    >>> trace_end(torch.ones(3, 1), None, 0.5), trace_end(torch.ones(1, 1), torch.ones(1), 0.5)
+    (tensor([1.7500]), tensor([1.5000]))
+    """
+    q, kernel = before, _end_kernel(decay)
+    for part in parts_of(x):
+        q = kernel(x[part], q, key=(part.stop - part.start, q is None, x.dtype, x.device))
+    assert q is not None  # T ≥ 1
+    return q
+
+
+@lru_cache(256)
+def _end_kernel(decay: float) -> Kernel:
+    def run(x: Tensor, q: Tensor | None) -> Tensor:
+        tell_of_alignment(x)
+        for now in x.unbind(0):
+            wide = now.to(_wide(x))
+            q = wide if q is None else wide + decay * q
+        assert q is not None  # a part has a step
+        return q.clone()  # a trace outlives x, of which a first step may be a view
+
+    return Kernel(run)
+
+
 def _behind(
-    psi: Tensor, constants: TwoTraceConstants, parts: list[slice]
+    psi: Tensor, constants: TwoTraceConstants, parts: list[slice], h: Tensor | None
 ) -> list[Tensor] | list[None]:
     """h before the first step of every part; None for all where the rule has no post trace."""
     if not constants.post_gain:
         return [None] * len(parts)
-    found = [torch.zeros(psi.shape[1:], dtype=_wide(psi), device=psi.device)]
+    if h is None:
+        h = torch.zeros(psi.shape[1:], dtype=_wide(psi), device=psi.device)
+    found = [h]
     for part in parts[:-1]:
-        key = (part.stop - part.start, psi.dtype, psi.device)
-        found.append(_behind_kernel(constants.post_decay)(psi[part], found[-1], key=key))
+        found.append(trace_end(psi[part], found[-1], constants.post_decay))
     return found
-
-
-@lru_cache(256)
-def _behind_kernel(decay: float) -> Kernel:
-    def run(psi: Tensor, h: Tensor) -> Tensor:
-        return _exclusive([x.to(h.dtype) for x in psi.unbind(0)], h, decay)[-1]
-
-    return Kernel(run)
 
 
 def _exclusive(slopes: list[Tensor], h: Tensor, decay: float) -> list[Tensor]:
@@ -258,6 +302,7 @@ def _signals(m: Tensor, which: Tensor | None, size: int, dtype: torch.dtype) -> 
 
 
 def _slopes(psi: Tensor) -> list[Tensor]:
+    tell_of_alignment(psi)
     return [x.to(_wide(psi)) for x in psi.unbind(0)]
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from . import fused
-from .fused import Choice, TwoTraceConstants
+from .fused import Choice, Post, TwoTraceConstants
 
 
 class Windows(NamedTuple):
@@ -25,18 +25,26 @@ class Windows(NamedTuple):
     which: Tensor | None = None
 
 
-def collapse(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:
-    """`fused.collapse` on maps: Ψ and the result [T, B, C, H, W], channels last.
+def collapse(
+    at: Windows,
+    psi: Tensor,
+    constants: TwoTraceConstants,
+    h: Tensor | None = None,
+    lead: bool = False,
+) -> Post:
+    """`fused.collapse` on maps: Ψ and c [T, B, C, H, W], h and lead [B, C, H, W], channels last.
 
     >>> import torch
     >>> psi = torch.ones(2, 1, 1, 4, 4)
-    >>> c = collapse(Windows(torch.ones(2, 1, 1, 2, 2)), psi, TwoTraceConstants(0.5))
+    >>> c, _ = collapse(Windows(torch.ones(2, 1, 1, 2, 2)), psi, TwoTraceConstants(0.5))
     >>> c[:, 0, 0, 0].tolist()
     [[1.5, 1.5, 1.5, 1.5], [1.0, 1.0, 1.0, 1.0]]
     """
     m, slopes, choice = _folded(at, psi)
-    c = fused.collapse(m, slopes, constants, choice)
-    return _maps(c, psi)
+    behind = None if h is None else h.permute(0, 2, 3, 1).reshape(slopes.shape[1:])
+    post = fused.collapse(m, slopes, constants, choice, behind, lead)
+    first = None if post.lead is None else _maps(post.lead[None], psi[:1])[0]
+    return Post(_maps(post.c, psi), first)
 
 
 def collapse_sum(at: Windows, psi: Tensor, constants: TwoTraceConstants) -> Tensor:

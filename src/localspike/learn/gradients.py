@@ -60,18 +60,19 @@ class Gradients:
         if at_spikes is not None and factors.unfiltered is None:
             m, at_spikes = m + at_spikes, None
         for term in factors.terms:
-            self._contract(name, m * term.post, term.pre)
+            self.add_products(name, m * term.post, term.pre)
         if direct is not None and factors.direct is not None:
-            self._contract(name, direct, factors.direct)
+            self.add_products(name, direct, factors.direct)
         if factors.dense is not None:
             self._add_dense(name, m, factors.dense, factors.full)
             if at_spikes is not None and factors.unfiltered is not None:
                 self._add_dense(name, at_spikes, factors.unfiltered, factors.full)
         elif self.has_bias(name) and factors.bias_post is not None:
             post = m * factors.bias_post
-            self._add_bias(name, (post if direct is None else post + direct) * factors.bias_pre)
+            self.add_bias(name, (post if direct is None else post + direct) * factors.bias_pre)
 
-    def _contract(self, name: str, post: Tensor, pres: Afferents) -> None:
+    def add_products(self, name: str, post: Tensor, pres: Afferents) -> None:
+        """post [B, ...] ⊗ the pre factor of every afferent."""
         for afferent, pre in pres.items():  # samples beside the batch may have no such afferent
             grad = self.synapse(name, afferent).contract(post[: len(pre)], pre, self.dtype)
             self._add(name, afferent, grad)
@@ -96,11 +97,11 @@ class Gradients:
                 grad = synapse.contract(post.flatten(0, 1), pre.flatten(0, 1), self.dtype)
             self._add(name, afferent, grad)
         if self.has_bias(name) and collapsed.bias_post is not None:
-            self._add_bias(name, collapsed.bias_post.flatten(0, 1))
+            self.add_bias(name, collapsed.bias_post.flatten(0, 1))
 
-    def add_weight(self, name: str, grad: Tensor) -> None:
-        """A gradient with respect to the effective weight of a block's input synapse."""
-        self._add(name, "input", grad)
+    def add_weight(self, name: str, grad: Tensor, afferent: str = "input") -> None:
+        """A gradient with respect to the effective weight of one of a block's synapses."""
+        self._add(name, afferent, grad)
 
     def add_own(self, name: str, own: Mapping[str, Tensor]) -> None:
         """Gradients of the trained tensors of a block's signal."""
@@ -116,7 +117,8 @@ class Gradients:
         key = (name, afferent)
         self.weight[key] = self.weight[key].add_(grad) if key in self.weight else grad
 
-    def _add_bias(self, name: str, post: Tensor) -> None:
+    def add_bias(self, name: str, post: Tensor) -> None:
+        """A post factor [N, ...] summed into the gradient of a block's bias."""
         self._add_to_bias(name, self.synapse(name, "input").bias_contract(post))
 
     def _add_to_bias(self, name: str, grad: Tensor) -> None:

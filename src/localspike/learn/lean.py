@@ -2,30 +2,40 @@
 
 Same order of work and the same gradient as `Layerwise`. A block keeps spikes and Ψ only, in the
 dtype of the products; neurons, Ψ and both traces are fused (`kernels.fused`); feature maps lie
-channels last. Blocks that cannot run so (recurrent, adaptive, with a bias that learns) run as in
-`Layerwise`, beside the others.
+channels last. A long sequence is worked through in parts, which traces and states connect, so that
+memory does not grow with T. Blocks that cannot run so (adaptive, with a bias that learns) run as
+in `Layerwise`, beside the others and over the whole sequence.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor
 
-from ..kernels import fused, windows
+from ..kernels import fused
 from ..kernels.maxpool import channels_last
 from ..kernels.surrogate import ELEMENTWISE, spike_function
-from ..kernels.windows import Windows
 from ..nn import lean
 from ..nn.layer import Activity, BlockState, Spiking, Weights, is_static
-from ..nn.network import INPUT, Run, State, mean_rate
+from ..nn.network import INPUT, State, mean_rate
 from ..rules.class_basis import BoundClassBasis
 from ..rules.eligibility import TwoTrace
-from ..rules.signal import Told
+from ..rules.projection import BoundProjection
 from .credit import Credit
-from .gradients import Gradients, learns
-from .layerwise import Layerwise, learn_block, learn_readout
+from .gradients import Gradients
+from .layerwise import Layerwise, learn_block
+from .lean_credit import AFFERENTS, Between, learn, learn_readout
 from .outcome import Outcome
 from .targets import Target
+
+ROWS, NUMBERS = 2048, 1 << 22
+"""A part has so many samples times steps, or numbers in its largest layer: enough for a product to
+run at full speed."""
+
+CONTINUED = (BoundClassBasis, BoundProjection)
+"""Signals whose `sequence` goes on from a state; of these very classes, as subclasses may not."""
 
 
 def obstacle(credit: Credit) -> str | None:
@@ -47,11 +57,25 @@ def block_obstacle(credit: Credit, name: str) -> str | None:
         return f"its traces are {type(credit.rule.eligibility).__name__}"
     if eligibility.fast_decay_of("input"):
         return "its pre trace is double-exponential"
+    if block.recurrent is not None and len({eligibility.decay_of(k) for k in AFFERENTS}) > 1:
+        return "its afferents have traces of different decay"
     if block.synapse.bias is not None:
         return "it has a bias"
     if type(credit.rule.surrogate) not in ELEMENTWISE:
         return f"the surrogate {type(credit.rule.surrogate).__name__} is not one of the package's"
     return lean.obstacle(block)
+
+
+@dataclass
+class _Sequence:
+    """A sequence batch on its way through the parts: all that one part knows of those before."""
+
+    state: State
+    gradients: Gradients | None
+    rates: dict[str, list[Tensor]]
+    between: dict[str, Between] = field(default_factory=dict)
+    weights: dict[str, Weights] = field(default_factory=dict)
+    more: bool = False
 
 
 class LeanLayerwise(Layerwise):
@@ -69,33 +93,86 @@ class LeanLayerwise(Layerwise):
 
         Without ``gradients`` nothing learns.
         """
-        learning = {} if gradients is None else self.credit.hidden_with_signal()
-        signals = dict[str, object]()
-        outputs, rates, state = {INPUT: self._laid_out(frames)}, dict[str, Tensor](), dict(state)
+        sequence = _Sequence(dict(state), gradients, {name: [] for name in self.net.blocks})
+        parts, logits = self.parts(frames), []
+        for part in parts:
+            sequence.more = part.stop < len(frames)
+            now = target if len(parts) == 1 else target.within(part)
+            logits.append(self._part(frames[part], now, sequence))
+        whole = logits[0] if len(parts) == 1 else torch.cat(logits)
+        loss = self.credit.loss.value(whole, target.y, target.weight)
+        rates = {k: mean_rate(torch.cat(r), target.valid) for k, r in sequence.rates.items()}
+        return Outcome(loss, whole, rates, sequence.state)
+
+    def parts(self, frames: Tensor) -> list[slice]:
+        """The time steps [T, B, ...] in groups that are worked through one after the other."""
+        steps = len(frames)
+        whole = len(self.lean) < len(self.net.blocks) or is_static(frames)
+        if whole or not all(type(bound) in CONTINUED for bound in self.credit.bound.values()):
+            return [slice(0, steps)]
+        return in_parts(steps, steps_at_once(steps, frames.shape[1], self.net.largest))
+
+    def _part(self, frames: Tensor, target: Target, sequence: _Sequence) -> Tensor:
+        """Some steps of all layers: logits [t, B, C]; state and traces are those after them."""
+        signals, state = dict[str, object](), sequence.state
+        outputs = {INPUT: self._laid_out(frames)}
         for name, block in self.net.blocks.items():
             x = self.net.gather(name, outputs)
-            weights = block.weights(self.dtype) if name in self.lean else block.weights()
+            weights = self._weights(name, sequence)
             kept, state[name] = self._forward(name, block, x, state[name], weights)
             outputs[name] = kept.out
             self.net.release(name, outputs)
-            rates[name] = mean_rate(_fired(kept.o), target.valid)
-            if gradients is not None and name in learning:
-                if isinstance(kept, lean.Kept):
-                    signals[name] = self._learn(name, kept, target, signals, gradients)
-                else:
-                    told = self._told(name, self._seen(name, kept.out), target, signals)
-                    signals[name] = told.state
-                    learn_block(self.credit, name, kept, weights, told, target, gradients)
-                    del told
+            sequence.rates[name].append(_fired(kept.o))
+            self._learn(name, kept, weights, target, signals, sequence)
             del kept  # or this layer's sequence would stay while the next one is computed
-        run = self._readout(outputs, rates, state)
-        assert run.logits is not None  # `Credit` has checked
-        if gradients is not None:
-            learn_readout(self.credit, run, target, gradients)
-        loss = self.credit.loss.value(run.logits, target.y, target.weight)
-        return Outcome(loss, run.logits, rates, run.state)
+        return self._read_out(outputs, target, sequence)
 
-    def _seen(self, name: str, out: Tensor) -> Tensor:
+    def _weights(self, name: str, sequence: _Sequence) -> Weights:
+        """The effective weights in force: the same for all parts."""
+        if name in sequence.weights:
+            return sequence.weights[name]
+        block = self.net.modules_by_name[name]
+        weights: Weights = block.weights(self.dtype) if name in self.lean else block.weights()  # type: ignore[operator]
+        if sequence.more:
+            sequence.weights[name] = weights
+        return weights
+
+    def _learn(
+        self,
+        name: str,
+        kept: lean.Kept | Activity,
+        weights: Weights,
+        target: Target,
+        signals: dict[str, object],
+        sequence: _Sequence,
+    ) -> None:
+        gradients = sequence.gradients
+        if gradients is None or name not in self.credit.hidden_with_signal():
+            return
+        if isinstance(kept, lean.Kept):
+            before, below = sequence.between.get(name), self.credit.below(name, signals)
+            after = learn(self, name, kept, target, before, below, gradients, sequence.more)
+            sequence.between[name], signals[name] = after, after.signal
+            return
+        told = self._told(name, self.seen(name, kept.out), target, signals)
+        signals[name] = told.state
+        learn_block(self.credit, name, kept, weights, told, target, gradients)
+
+    def _read_out(self, outputs: dict[str, Tensor], target: Target, sequence: _Sequence) -> Tensor:
+        readout, name = self.net.readout, self.net.readout_name
+        assert readout is not None and name is not None  # `Credit` has checked
+        x = readout.flat(self.net.gather(name, outputs), 2)
+        logits, sequence.state[name] = readout.sequence(
+            x, sequence.state[name], self._weights(name, sequence), self.dtype
+        )
+        if sequence.gradients is not None:
+            before = sequence.between.get(name)
+            sequence.between[name] = learn_readout(
+                self.credit, x, logits, target, before, sequence.gradients, sequence.more
+            )
+        return logits
+
+    def seen(self, name: str, out: Tensor) -> Tensor:
         """A block's output as its signal takes it: narrow spikes are not for all of them."""
         narrow = getattr(self.credit.bound[name], "takes_narrow", False)
         return out if narrow else out.to(next(self.net.parameters()).dtype)
@@ -122,83 +199,31 @@ class LeanLayerwise(Layerwise):
         wide = x[0].to(dtype).expand(x.shape) if is_static(x) else x.to(dtype)
         return block.sequence(wide, state, weights, spike=spike, dtype=self.dtype)
 
-    def _learn(
-        self,
-        name: str,
-        kept: lean.Kept,
-        target: Target,
-        signals: dict[str, object],
-        gradients: Gradients,
-    ) -> object:
-        """One contraction of a lean block's whole sequence; what its signal keeps."""
-        block, eligibility = self.net.blocks[name], self.credit.eligibility(name)
-        assert isinstance(eligibility, TwoTrace)  # `block_obstacle`
-        told, at = self._signal(name, kept, target, signals)
-        gradients.add_own(name, told.own)
-        if not learns(block):
-            return told.state
-        constants = _constants(eligibility)
-        collapse = _collapse_sum if is_static(kept.x) else _collapse
-        grad = lean.contract(block, kept, collapse(at, kept, constants), self.dtype)
-        gradients.add_weight(name, grad)
-        return told.state
 
-    def _signal(
-        self, name: str, kept: lean.Kept, target: Target, signals: dict[str, object]
-    ) -> tuple[Told, Tensor | Windows]:
-        """What the signal says, and m at the spikes, one number a window where that is enough."""
-        block, bound = self.net.blocks[name], self.credit.bound[name]
-        # Of that very class: a subclass may say something else over a sequence.
-        if type(bound) is BoundClassBasis and bound.size and kept.out.ndim == 5:
-            known = self.credit.knowledge(name, kept.out, target, None, None)
-            told = bound.at_latents(known)
-            shape = (*told.m.shape[:2], kept.out.shape[2], bound.size, bound.size)
-            at = lean.windows(block, kept, told.m.view(shape))
-            if at is not None:
-                return told, at
-            told = bound.spread(told, known)
-        else:
-            told = self._told(name, self._seen(name, kept.out), target, signals)
-        m = block.tail_pullback(told.m.flatten(0, 1), kept.contexts)
-        return told, _ordered(m, kept.psi.flatten(0, 1)).unflatten(0, kept.psi.shape[:2])
+def steps_at_once(steps: int, batch: int, neurons: int) -> int:
+    """How many of T steps a part has, ``neurons`` being those of the largest layer.
 
-    def _readout(self, outputs: dict[str, Tensor], rates: dict[str, Tensor], state: State) -> Run:
-        readout, last = self.net.readout, self.net.readout_name
-        assert readout is not None and last is not None  # `Credit` has checked
-        x = readout.flat(self.net.gather(last, outputs), 2)
-        logits, state[last] = readout.sequence(x, state[last], readout.weights(), self.dtype)
-        return Run(logits, rates, state, x)
+    All of them where there would be few parts: each contracts what crosses its start besides.
+
+    >>> [steps_at_once(steps, batch=32, neurons=256) for steps in (20, 64, 100, 800)]
+    [20, 64, 100, 64]
+    """
+    unit = fused.chunk_of(steps)
+    units = min(-(-ROWS // (batch * unit)), -(-NUMBERS // (batch * neurons * unit)))
+    size = unit * max(units, 1)
+    return steps if steps < 2 * size + unit else size
 
 
-def _constants(rule: TwoTrace) -> fused.TwoTraceConstants:
-    return fused.TwoTraceConstants(
-        rule.decay_of("input"), rule.pre_gain, rule.post_decay, rule.post_gain
-    )
+def in_parts(steps: int, size: int) -> list[slice]:
+    """T steps in parts of ``size``; the last may be shorter.
 
-
-def _collapse(at: Tensor | Windows, kept: lean.Kept, c: fused.TwoTraceConstants) -> Tensor:
-    """The post factor [T, B, ...]."""
-    if isinstance(at, Windows):
-        return windows.collapse(at, kept.psi, c)
-    return fused.unflat(fused.collapse(fused.flat(at), fused.flat(kept.psi), c), kept.psi)
-
-
-def _collapse_sum(at: Tensor | Windows, kept: lean.Kept, c: fused.TwoTraceConstants) -> Tensor:
-    """The post factor summed over time [B, ...]."""
-    if isinstance(at, Windows):
-        return windows.collapse_sum(at, kept.psi, c)
-    total = fused.collapse_sum(fused.flat(at), fused.flat(kept.psi), c)
-    return fused.unflat(total[None], kept.psi[:1])[0]
+    >>> [(part.start, part.stop) for part in in_parts(5, 2)]
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    return [slice(start, min(start + size, steps)) for start in range(0, steps, size)]
 
 
 def _fired(o: Tensor) -> Tensor:
     """Spikes per neuron [T, B] of o [T, B, ...] in any memory order."""
     events = o.permute(0, 1, 3, 4, 2) if o.ndim == 5 and not o.is_contiguous() else o
     return fused.rates(events.flatten(2))
-
-
-def _ordered(m: Tensor, like: Tensor) -> Tensor:
-    """m [N, ...] dense in the memory order of ``like``; a signal spread over positions is not."""
-    if like.ndim == 4 and not like.is_contiguous():
-        return channels_last(m)
-    return m.contiguous()

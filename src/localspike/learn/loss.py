@@ -193,15 +193,14 @@ def _check_classes(labels: Tensor, classes: int) -> None:
         )
     if not labels.numel():
         return
-    # One transfer for both; few labels are looked at where they arrive.
+    # A device is asked once; of few labels Python finds the ends faster.
     few = labels.numel() <= _FEW
-    ends = labels.flatten() if few else torch.stack(torch.aminmax(labels))
-    seen = ends.tolist()
-    low, high = min(seen), max(seen)
-    if low < 0 or high >= classes:
+    ends = (labels.flatten() if few else torch.stack(labels.aminmax())).tolist()
+    lowest, highest = min(ends), max(ends)
+    if lowest < 0 or highest >= classes:
         raise DataError(
             "labels out of range",
-            got=f"{low}..{high}",
+            got=f"{lowest}..{highest}",
             expected=f"0..{classes - 1}",
             fix="Check the number of classes of the network's readout",
         )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.dataset import sent
 from ..errors import ConfigError, ShapeError
 from .loss import Loss
 
@@ -32,6 +33,11 @@ class Target(NamedTuple):
         """The target of step t."""
         valid = None if self.valid is None else self.valid[t]
         return Target(self.y[t], self.weight[t], valid)
+
+    def within(self, part: slice) -> Target:
+        """The target of some steps."""
+        valid = None if self.valid is None else self.valid[part]
+        return Target(self.y[part], self.weight[part], valid)
 
 
 def no_target(like: Tensor, classes: int) -> Target:
@@ -87,8 +93,9 @@ def make_targets(
     y = y.to(like.dtype).expand(steps, batch, -1)
     active = active_mask(active_steps, steps, batch, lengths)
     if valid is not None:
-        active, valid = active & valid, valid.to(like.device)
-    weight = weight.to(like.dtype).expand(steps, batch) / batch * active.to(like)
+        active, valid = active & valid, sent(valid, like.device)
+    on = sent(active.to(like.dtype), like.device)
+    weight = weight.to(like.dtype).expand(steps, batch) / batch * on
     return Target(y, weight, valid), active.any(1).tolist()
 
 

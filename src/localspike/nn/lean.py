@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels import fused, unfold
+from ..kernels import fused, loop, unfold
 from ..kernels.neuron import Constants
 from ..kernels.surrogate import Surrogate
 from ..kernels.windows import Windows, spread
@@ -25,6 +25,7 @@ class Kept(NamedTuple):
     """What a block did, [T, B, ...]; ``contexts`` are the tail's, merged to [T·B].
 
     ``table`` is that of `kernels.unfold` where the convolution was done by matrix products.
+    ``o_prev`` [B, ...] are a recurrent block's spikes before the first step.
     """
 
     x: Tensor
@@ -33,19 +34,19 @@ class Kept(NamedTuple):
     out: Tensor
     contexts: tuple[Any, ...]
     table: Tensor | None = None
+    o_prev: Tensor | None = None
 
 
 def obstacle(block: Spiking) -> str | None:
     """Why a block cannot run lean, or None.
 
     >>> from .synapse import Linear
-    >>> obstacle(Spiking(Linear(3, 2))), obstacle(Spiking(Linear(3, 2), recurrent=Linear(2, 2)))
-    (None, 'it is recurrent')
+    >>> from .neuron import ALIF
+    >>> obstacle(Spiking(Linear(3, 2))), obstacle(Spiking(Linear(3, 2), ALIF()))
+    (None, 'its neurons are ALIF')
     """
     if type(block) is not Spiking:
         return f"it is a {type(block).__name__}, which may do something else"
-    if block.recurrent is not None:
-        return "it is recurrent"
     if type(block.neuron) is not LIF:
         return f"its neurons are {type(block.neuron).__name__}"
     return None
@@ -61,20 +62,38 @@ def sequence(
 ) -> tuple[Kept, BlockState]:
     """The block on x [T, B, ...] from ``state``; see `Spiking.sequence`."""
     currents, table = _currents(block.synapse, x, weights.input, dtype)
-    at_rest = not any(state.v.stride())  # one zero for all: see `Network.init_state`
-    start = None if at_rest else fused.flat(_laid_out(state.v, currents[0])[None])[0]
-    o, slopes, v = fused.scan(
-        fused.flat(currents),
-        start,
-        _constants(block.neuron),
-        psi,
-        block.neuron.fires_at_threshold,
-    )
-    o, slopes = fused.unflat(o, currents), fused.unflat(slopes, currents)
+    if weights.recurrent is None:
+        o, slopes, v = _scan(block, currents, state, psi)
+    else:
+        o, slopes, v = _loop(block, currents, state, weights.recurrent, psi)
     out, contexts = block.tail_forward(o.flatten(0, 1), state.masks)
     out = out.view(*o.shape[:2], *out.shape[1:]) if block.tail else o
+    # A copy: the last step of o would keep all of them.
+    fired = None if state.o is None else o[-1].clone()
+    kept = Kept(x, o, slopes, out, contexts, table, state.o)
+    return kept, BlockState(v, fired, state.masks)
+
+
+def _scan(
+    block: Spiking, currents: Tensor, state: BlockState, psi: Surrogate
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Spikes, Ψ [T, B, ...] and the last v [B, ...]."""
+    at_rest = not any(state.v.stride())  # one zero for all: see `Network.init_state`
+    start = None if at_rest else fused.flat(_laid_out(state.v, currents[0])[None])[0]
+    constants, inclusive = _constants(block.neuron), block.neuron.fires_at_threshold
+    o, slopes, v = fused.scan(fused.flat(currents), start, constants, psi, inclusive)
     last = fused.unflat(v[None], currents[:1])[0]
-    return Kept(x, o, slopes, out, contexts, table), BlockState(last, None, state.masks)
+    return fused.unflat(o, currents), fused.unflat(slopes, currents), last
+
+
+def _loop(
+    block: Spiking, currents: Tensor, state: BlockState, weight: Tensor, psi: Surrogate
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_scan` of a recurrent block."""
+    assert state.o is not None  # it has recurrent weights
+    constants, inclusive = _constants(block.neuron), block.neuron.fires_at_threshold
+    v = state.v.contiguous()
+    return loop.scan(currents, v, state.o, weight, constants, psi, inclusive)
 
 
 def _currents(
@@ -102,6 +121,18 @@ def contract(block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None
     if kept.table is not None:
         return unfold.contract(post.flatten(0, 1), kept.table, synapse.weight)
     return synapse.contract(post.flatten(0, 1), x.flatten(0, 1), dtype)
+
+
+def contract_recurrent(
+    block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None
+) -> Tensor:
+    """post [T, B, ...] ⊗ o[t−1], in the shape of the recurrent weight."""
+    synapse = block.recurrent
+    assert synapse is not None and kept.o_prev is not None  # it recurs
+    first = synapse.contract(post[0], kept.o_prev.to(post.dtype), dtype)
+    if len(post) == 1:
+        return first
+    return first + synapse.contract(post[1:].flatten(0, 1), kept.o[:-1].flatten(0, 1), dtype)
 
 
 def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:

@@ -88,7 +88,15 @@ class Network(nn.Module):
     @property
     def neurons(self) -> int:
         """Spiking neurons of one sample."""
-        return sum(prod(b.neuron_shape(self.input_shapes[k])) for k, b in self.blocks.items())
+        return sum(self._neurons())
+
+    @property
+    def largest(self) -> int:
+        """Spiking neurons of one sample in the block that has most."""
+        return max(self._neurons(), default=0)
+
+    def _neurons(self) -> list[int]:
+        return [prod(b.neuron_shape(self.input_shapes[k])) for k, b in self.blocks.items()]
 
     @property
     def classes(self) -> int | None:

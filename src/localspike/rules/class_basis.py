@@ -142,16 +142,20 @@ class BoundClassBasis:
             latents if state is None else trace.trace_step(state, latents, self.spec.latent_decay)
         )
 
-    def sequence(self, known: Knowledge) -> Told:
-        return self.spread(self.at_latents(known), known)
+    def sequence(self, known: Knowledge, state: Tensor | None = None) -> Told:
+        return self.spread(self.at_latents(known, state), known)
 
-    def at_latents(self, known: Knowledge) -> Told:
-        """`sequence` with m [T, B, n] = ∂L/∂a at the latents, which `spread` takes to positions."""
-        out = known.output
+    def at_latents(self, known: Knowledge, state: Tensor | None = None) -> Told:
+        """`sequence` with m [T, B, n] = ∂L/∂a at the latents, which `spread` takes to positions.
+
+        It goes on from the ``state`` after the steps before, and gives that after the last one.
+        """
+        out, after = known.output, None
         latents = self._latents(out.flatten(0, 1)).view(*out.shape[:2], self.latents)
         if self.spec.latent_decay:
-            latents = trace.trace_forward(latents, self.spec.latent_decay)
-        return self._signal(latents, known, None)
+            latents = trace.trace_forward(latents, self.spec.latent_decay, state)
+            after = latents[-1].clone()
+        return self._signal(latents, known, after)
 
     def _latents(self, output: Tensor) -> Tensor:
         pooled = output if self.size is None else pool.adaptive_pool(output, self.size)

@@ -118,15 +118,18 @@ class BoundProjection:
             return out if state is None else trace.trace_step(state, out, self.leak)
         return None
 
-    def sequence(self, known: Knowledge) -> Told:
-        error, own = self._error(known), {}
+    def sequence(self, known: Knowledge, state: Any = None) -> Told:
+        """m of a whole sequence; a label's count goes on from the ``state`` after earlier steps."""
+        error, own, after = self._error(known), {}, None
         if self.spec.label_period > 1:
-            count = torch.arange(1, len(error) + 1, device=error.device)
+            before = state or 0
+            after = before + len(error)
+            count = torch.arange(before + 1, after + 1, device=error.device)
             error = error * (count % self.spec.label_period == 0)[:, None, None]
         if self.spec.kind == "adaptive":
             late = trace.trace_reverse(error, self.leak) if self.leak else error
             own["feedback"] = late.flatten(0, 1).T @ known.output.flatten(2).flatten(0, 1)
-        return Told(self._projected(error, known), None, own)
+        return Told(self._projected(error, known), after, own)
 
     def _projected(self, error: Tensor, known: Knowledge) -> Tensor:
         matrix = known.readout_weight if self.matrix is None else self.matrix.detach()

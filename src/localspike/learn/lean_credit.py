@@ -1,0 +1,229 @@
+"""What a block that runs lean learns from some time steps, and what it hands on to the next ones.
+
+With q the pre trace before the first step and c[0] the collapsed post factor at it, the steps
+before reach these by λ_pre c[0] ⊗ q: one small product more than a sequence in one piece takes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ..kernels import fused, windows
+from ..kernels.maxpool import channels_last
+from ..kernels.trace import trace_reverse
+from ..kernels.windows import Windows
+from ..nn import lean
+from ..nn.layer import is_static
+from ..rules.class_basis import BoundClassBasis
+from ..rules.eligibility import TwoTrace
+from ..rules.factors import Collapsed
+from ..rules.signal import Told
+from .credit import Credit
+from .gradients import Gradients, learns
+from .targets import Target
+
+AFFERENTS = ("input", "recurrent")
+
+
+class Between(NamedTuple):
+    """What one block hands on: pre traces by afferent, post trace, its signal's state, [B, ...].
+
+    The recurrent one counts o of the last step, which is an afferent of the next one only.
+    ``bias`` is the trace of a constant input 1.
+    """
+
+    pre: dict[str, Tensor]
+    post: Tensor | None = None
+    signal: Any = None
+    bias: float = 0.0
+
+
+class Engine(Protocol):
+    """The schedule that asks."""
+
+    credit: Credit
+    dtype: torch.dtype | None
+
+    def seen(self, name: str, out: Tensor) -> Tensor:
+        """A block's output as its signal takes it."""
+        ...
+
+
+def learn(
+    engine: Engine,
+    name: str,
+    kept: lean.Kept,
+    target: Target,
+    before: Between | None,
+    below: object,
+    gradients: Gradients,
+    more: bool,
+) -> Between:
+    """One contraction of a block's steps [T, B, ...]; ``more`` steps need what this gives back."""
+    block, rule = engine.credit.net.blocks[name], engine.credit.eligibility(name)
+    assert isinstance(rule, TwoTrace)  # `block_obstacle`
+    told, at = _signal(engine, name, kept, target, before, below)
+    gradients.add_own(name, told.own)
+    if not learns(block):
+        return Between({}, None, told.state)
+    constants = _constants(rule)
+    static = is_static(kept.x)
+    if static and block.recurrent is None:
+        total = _collapse_sum(at, kept, constants)
+        gradients.add_weight(name, lean.contract(block, kept, total, engine.dtype))
+        return Between({}, None, told.state)
+    crossed = before is not None and bool(constants.pre_decay)
+    post = _collapse(at, kept, constants, None if before is None else before.post, crossed)
+    at_input = post.c.sum(0) if static else post.c
+    gradients.add_weight(name, lean.contract(block, kept, at_input, engine.dtype))
+    if block.recurrent is not None:
+        grad = lean.contract_recurrent(block, kept, post.c, engine.dtype)
+        gradients.add_weight(name, grad, "recurrent")
+    if before is not None and post.lead is not None:
+        gradients.add_products(name, post.lead, _reaching(before, kept, constants.pre_decay))
+    return _after(kept, before, constants, told.state) if more else Between({}, None, told.state)
+
+
+def _signal(
+    engine: Engine,
+    name: str,
+    kept: lean.Kept,
+    target: Target,
+    before: Between | None,
+    below: object,
+) -> tuple[Told, Tensor | Windows]:
+    """What the signal says, and m at the spikes, one number a window where that is enough."""
+    credit = engine.credit
+    block, bound = credit.net.blocks[name], credit.bound[name]
+    goes_on: dict[str, Any] = {} if before is None else {"state": before.signal}
+    # Of that very class: a subclass may say something else over a sequence.
+    if type(bound) is BoundClassBasis and bound.size and kept.out.ndim == 5:
+        known = credit.knowledge(name, kept.out, target, None, None)
+        told = bound.at_latents(known, **goes_on)
+        shape = (*told.m.shape[:2], kept.out.shape[2], bound.size, bound.size)
+        at = lean.windows(block, kept, told.m.view(shape))
+        if at is not None:
+            return told, at
+        told = bound.spread(told, known)
+    else:
+        known = credit.knowledge(name, engine.seen(name, kept.out), target, None, below)
+        told = bound.sequence(known, **goes_on)
+    m = block.tail_pullback(told.m.flatten(0, 1), kept.contexts)
+    return told, _ordered(m, kept.psi.flatten(0, 1)).unflatten(0, kept.psi.shape[:2])
+
+
+def _reaching(before: Between, kept: lean.Kept, decay: float) -> dict[str, Tensor]:
+    """λ q of every afferent at the first of the steps.
+
+    Of the recurrent one, without o of the step before: that is contracted as an afferent.
+    """
+    found = {"input": decay * before.pre["input"]}
+    if kept.o_prev is not None:
+        found["recurrent"] = before.pre["recurrent"] - kept.o_prev
+    return found
+
+
+def _after(
+    kept: lean.Kept, before: Between | None, c: fused.TwoTraceConstants, signal: object
+) -> Between:
+    pre, post = dict[str, Tensor](), None
+    if c.pre_decay:
+        activities = {"input": kept.x, **({} if kept.o_prev is None else {"recurrent": kept.o})}
+        for afferent, x in activities.items():
+            q = None if before is None else before.pre[afferent]
+            pre[afferent] = _end(x, q, c.pre_decay)
+    if c.post_gain:
+        post = _end(kept.psi, None if before is None else before.post, c.post_decay)
+    return Between(pre, post, signal)
+
+
+def _end(x: Tensor, before: Tensor | None, decay: float) -> Tensor:
+    """`fused.trace_end` of x [T, B, ...] in any memory order."""
+    flat = None if before is None else fused.flat(before[None])[0]
+    return fused.unflat(fused.trace_end(fused.flat(x), flat, decay)[None], x[:1])[0]
+
+
+def learn_readout(
+    credit: Credit,
+    x: Tensor,
+    logits: Tensor,
+    target: Target,
+    before: Between | None,
+    gradients: Gradients,
+    more: bool,
+) -> Between:
+    """The readout's part of `learn`, on its input x [T, B, n] and logits [T, B, C]."""
+    name = credit.net.readout_name
+    assert name is not None  # `Credit` has checked
+    if not credit.readout_learns():
+        return Between({})
+    rule, error = credit.eligibility(name), credit.loss.error(logits, target.y, target.weight)
+    assert isinstance(rule, TwoTrace)  # what `for_readout` of one is
+    decay = rule.decay_of("input")
+    c = trace_reverse(error, decay) if decay else error
+    bias = c if rule.trace_bias else error
+    gradients.add_sequence(name, Collapsed({"input": c}, bias), {"input": x})
+    if not decay:
+        return Between({})
+    if before is not None:
+        gradients.add_products(name, decay * c[0], before.pre)
+        if rule.trace_bias and gradients.has_bias(name):
+            gradients.add_bias(name, decay * before.bias * c[0])
+    if not more:
+        return Between({})
+    constant = _constant_end(len(x), 0.0 if before is None else before.bias, decay)
+    return Between(
+        {"input": _end(x, None if before is None else before.pre["input"], decay)}, bias=constant
+    )
+
+
+def _constant_end(steps: int, before: float, decay: float) -> float:
+    """The trace of a constant 1 after so many steps more.
+
+    >>> _constant_end(2, 1.0, 0.5)
+    1.75
+    """
+    for _ in range(steps):
+        before = 1.0 + decay * before
+    return before
+
+
+def _constants(rule: TwoTrace) -> fused.TwoTraceConstants:
+    return fused.TwoTraceConstants(
+        rule.decay_of("input"), rule.pre_gain, rule.post_decay, rule.post_gain
+    )
+
+
+def _collapse(
+    at: Tensor | Windows,
+    kept: lean.Kept,
+    c: fused.TwoTraceConstants,
+    h: Tensor | None,
+    lead: bool,
+) -> fused.Post:
+    """The post factor [T, B, ...]."""
+    psi = kept.psi
+    if isinstance(at, Windows):
+        return windows.collapse(at, psi, c, h, lead)
+    behind = None if h is None else fused.flat(h[None])[0]
+    post = fused.collapse(fused.flat(at), fused.flat(psi), c, h=behind, lead=lead)
+    first = None if post.lead is None else fused.unflat(post.lead[None], psi[:1])[0]
+    return fused.Post(fused.unflat(post.c, psi), first)
+
+
+def _collapse_sum(at: Tensor | Windows, kept: lean.Kept, c: fused.TwoTraceConstants) -> Tensor:
+    """The post factor summed over time [B, ...]."""
+    if isinstance(at, Windows):
+        return windows.collapse_sum(at, kept.psi, c)
+    total = fused.collapse_sum(fused.flat(at), fused.flat(kept.psi), c)
+    return fused.unflat(total[None], kept.psi[:1])[0]
+
+
+def _ordered(m: Tensor, like: Tensor) -> Tensor:
+    """m [N, ...] dense in the memory order of ``like``; a signal spread over positions is not."""
+    if like.ndim == 4 and not like.is_contiguous():
+        return channels_last(m)
+    return m.contiguous()
