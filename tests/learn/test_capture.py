@@ -156,3 +156,23 @@ def test_memory_does_not_grow_with_captured_steps() -> None:
             sizes.add((len(held), sum(x.untyped_storage().nbytes() for x in held)))
     assert len(sizes) == 1
     assert len(learner._stepper.capturing._programs) == 1
+
+
+def test_a_captured_step_is_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its labels and its report: what a device would be waited for."""
+    net = make("conv", torch.float32)
+    frames, labels = batch(net, 4)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    learner = Learner(net, EVERY_RULE["tess"](), optimizer, update="step", capture="on")
+    for x in frames[:3]:
+        learner.stream(x, labels)
+    reads: list[str] = []
+
+    def watched(name: str) -> Callable[..., object]:
+        real = getattr(Tensor, name)
+        return lambda *arguments: (reads.append(name), real(*arguments))[1]
+
+    for name in ("tolist", "item", "__bool__", "__float__", "__int__"):
+        monkeypatch.setattr(Tensor, name, watched(name))
+    learner.stream(frames[3], labels)
+    assert reads == ["tolist", "tolist"]

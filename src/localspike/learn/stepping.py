@@ -85,7 +85,7 @@ class Stepper:
     ) -> Taken:
         if not watch:
             return Taken(self.engine.step(x, target, state), None)
-        if not bool(torch.isfinite(x).all()):
+        if apply and not bool(torch.isfinite(x).all()):  # otherwise `take` has looked
             raise _not_finite()
         step = self.engine.step(x, target, state)
         step = step._replace(logits=step.logits.clone())
