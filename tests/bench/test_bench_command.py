@@ -122,3 +122,13 @@ def test_the_peers_cases_are_those_of_the_bars() -> None:
         ("mlp", 32, 100), ("mlp", 32, 800), ("recurrent", 32, 100), ("recurrent", 32, 800),
         ("vgg9", 16, 6),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["train --net mlp", "memory", "scale", "stream"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measured(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.delattr(record, "warn_of_load")  # the first thing every one of them does
+    assert main(["bench", *what.split(), "--out", str(tmp_path / "file" / "x")]) == 2
+    assert "cannot write" in capsys.readouterr().err

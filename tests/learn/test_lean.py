@@ -13,8 +13,8 @@ from localspike import Learner, models, rules
 from localspike.errors import ConfigError
 from localspike.kernels import compiling, unfold
 from localspike.learn import lean
-from localspike.learn.lean import LeanLayerwise
 from localspike.learn.lean_credit import Between
+from localspike.learn.learner import LeanLayerwise
 from localspike.learn.regulariser import FiringRate
 from localspike.nn import ALIF, Conv2d, Integrator, Linear, MaxPool, Network, Readout, Spiking
 from localspike.nn.init import calibrate
@@ -24,6 +24,7 @@ from localspike.rules.eligibility import TwoTrace
 from localspike.rules.projection import Projection
 
 STEPS, BATCH, CLASSES = 13, 4, 5
+ENGINE = LeanLayerwise.parts.__globals__  # that of the class learners use, however it was imported
 
 
 def conv(pooling: str = "max") -> Network:
@@ -133,7 +134,9 @@ def test_in_parts_the_gradient_is_that_of_one_piece(
         made = replace(made, eligibility=replace(made.eligibility, trace_bias=True))
     learner, found = Learner(network, made), []
     for size in (STEPS, 5, 1):  # parts of 13; of 5, 5 and 3; step by step
-        monkeypatch.setattr(lean, "steps_at_once", lambda *_, size=size: size)
+        monkeypatch.setitem(ENGINE, "steps_at_once", lambda *_, size=size: size)
+        frames = torch.zeros(STEPS, BATCH, *network.sample_shape)
+        assert len(LeanLayerwise(learner.credit).parts(frames)) == -(-STEPS // size)
         found.append(fitted(network, learner, False, lengths))
     for parts in found[1:]:
         assert len(parts) == len(found[0]) > 4
@@ -150,12 +153,12 @@ def test_everything_handed_from_part_to_part_matters(
     rule = rules.tess(latent_decay=0.9, post_gain=0.5)
     assert isinstance(rule.eligibility, TwoTrace)
     rule = replace(rule, eligibility=replace(rule.eligibility, trace_bias=True))
-    monkeypatch.setattr(lean, "steps_at_once", lambda *_: 5)
+    monkeypatch.setitem(ENGINE, "steps_at_once", lambda *_: 5)
     learner, found = Learner(net, rule), []
     for damaged in (False, True):
         if damaged:
             for name in ("learn", "learn_readout"):
-                monkeypatch.setattr(lean, name, without(what, getattr(lean, name)))
+                monkeypatch.setitem(ENGINE, name, without(what, ENGINE[name]))
         found.append(torch.cat([x.flatten() for x in fitted(net, learner, False, None)[3:]]))
     assert float((found[0] - found[1]).norm()) > 1e-3 * float(found[0].norm())
 

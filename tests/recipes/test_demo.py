@@ -39,6 +39,18 @@ def test_the_step_size_is_chosen_per_rule_on_validation_only() -> None:
     assert choose(tried) == {"tess": 0.03, "bptt": 0.01}
 
 
+def test_step_sizes_within_a_standard_error_are_not_told_apart() -> None:
+    """√(0.8 · 0.2 / 237) = 2.6 %: 2.5 % less is as good, 2.7 % less is not."""
+    for behind, expected in ((0.025, 0.003), (0.027, 0.01)):
+        job = Job("tess", 0.01, 0, 1, "")
+        tried = [
+            Done(job, 0.79, val_samples=237),
+            Done(job._replace(lr=0.03), 0.8, val_samples=237),
+            Done(job._replace(lr=0.003), 0.8 - behind, val_samples=237),
+        ]
+        assert choose(tried) == {"tess": expected}
+
+
 def test_all_rules_share_net_epochs_grid_and_data() -> None:
     jobs = plan().search_jobs() + plan().final_jobs({"tess": 0.1, "bptt": 0.2, "frozen": 0.3})
     configs = [config_of(job) for job in jobs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,9 @@ PEERS = {
     "sinabs": ("bptt",),
 }
 """Other libraries and what they train with, all in float32."""
+
+UNORDERED = "in any order"
+"""Of a method whose sums a device may add up in any order."""
 
 NO_PEERS = "the peers' environment is not here: run `make bench-peers` in a checkout"
 NO_NAIVE = "benchmarks/naive.py is not here: run in a checkout, or give --benchmarks"
@@ -54,13 +57,22 @@ class Setting:
         )
 
 
-def own(setting: Setting, method: str, precision: Precision, schedule: str = "auto") -> Entrant:
-    """A method of this package."""
+def own(
+    setting: Setting,
+    method: str,
+    precision: Precision,
+    schedule: str = "auto",
+    repeatable: bool = True,
+) -> Entrant:
+    """A method of this package.
+
+    On a device that is there for minutes only, one that fails does not take the others with it.
+    """
     label = method if schedule == "auto" else f"{method} {schedule}"
-    job = setting.job(method, precision, schedule)
-    return Entrant(
-        f"{label} {precision}", command(job), environment(setting.own), method == "naive"
-    )
+    name = f"{label} {precision}" if repeatable else f"{label} {precision} {UNORDERED}"
+    job = replace(setting.job(method, precision, schedule), repeatable=repeatable)
+    optional = method == "naive" or setting.device != "cpu"
+    return Entrant(name, command(job), environment(setting.own), optional)
 
 
 def command(job: Job) -> list[str]:

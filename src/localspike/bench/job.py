@@ -22,6 +22,7 @@ class Job:
 
     ``feed`` says whether a stream gets the sequence of the reference, or frames one at a time and
     never a sequence. ``compile`` is the learner's: timed methods compile whatever the net's size.
+    ``repeatable`` is a training run's own; the floor never is.
     """
 
     workload: Workload
@@ -34,6 +35,7 @@ class Job:
     feed: Literal["sequence", "steps"] = "sequence"
     update: Literal["sequence", "step"] = "sequence"
     compile: Compile = "auto"
+    repeatable: bool = True
     weights: str = ""
     parameters: str = ""
     reference: str = ""

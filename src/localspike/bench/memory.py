@@ -45,6 +45,7 @@ class Request:
 def run(request: Request, say: Say) -> dict[str, Any]:
     """Measure, and give the record."""
     variables = settings(request.threads, keep_memory=False)
+    where = record.folder_for(request.out, record.ENOUGH, None)
     record.warn_of_load(say)
     head = record.about(WHAT, "memory", variables)
     rows = []
@@ -61,7 +62,7 @@ def run(request: Request, say: Say) -> dict[str, Any]:
         "rows": rows,
         "ratios": ratios(rows),
     }
-    path = record.write(found, record.folder_for(request.out, record.ENOUGH, None), "memory")
+    path = record.write(found, where, "memory")
     say(f"recorded in {path}" if path else "not recorded")
     return found
 

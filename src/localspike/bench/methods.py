@@ -15,6 +15,7 @@ from .. import rules
 from ..config.options import nearest
 from ..errors import ConfigError
 from ..kernels.compiling import seconds_spent
+from ..learn.cuda import settle
 from ..learn.learner import Learner
 from ..nn import Network
 from . import checks
@@ -46,6 +47,7 @@ def build(job: Job) -> Stepper:
     ConfigError
         If there is none of that name, or it cannot train this net.
     """
+    settle(torch.device(job.device), job.precision, job.repeatable and job.method != "floor")
     if job.method == "naive":
         return naive(job)
     if job.method == "floor":
@@ -92,9 +94,10 @@ def ours(job: Job) -> Stepper:
         "schedule": learner.schedule,
         "compiled": learner.compiles and learner.schedule != "bptt",
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "repeatable": job.repeatable,
     }
     if about["compiled"]:  # the compiler's own modules are no part of a step's memory
-        torch.compile(_nothing)(torch.ones(2))
+        torch.compile(_nothing)(torch.ones(2, device=job.device))
     if job.feed == "steps":
         return Stepper(_fed_by_step(job, net, learner), dict, about, learner)
     frames, labels = inputs(job, net)

@@ -72,6 +72,7 @@ def run(request: Request, say: Say) -> dict[str, Any]:
     checkout = benchmarks(request.benchmarks)
     if peers_python(checkout) is None:
         raise ConfigError("there is nothing to compare with", got=NO_PEERS)
+    where = record.folder_for(request.out, request.rounds, checkout)
     own_settings = settings(request.threads, keep_memory=True)
     record.warn_of_load(say)
     head = record.about(WHAT, "peers", own_settings)
@@ -79,7 +80,6 @@ def run(request: Request, say: Say) -> dict[str, Any]:
     for name in request.cases:
         rows.append(_case(name, request, checkout, say))
         found = {**head, "threads": request.threads, "rounds": request.rounds, "cases": rows}
-        where = record.folder_for(request.out, request.rounds, checkout)
         path = record.write(found, where, "peers")  # after every case: the whole takes long
     say(f"recorded in {path}" if path else f"not recorded: fewer than {record.ENOUGH} rounds")
     return found

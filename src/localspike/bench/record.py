@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,25 +46,31 @@ def warn_of_load(say: Callable[[str], None]) -> None:
 
 
 def folder_for(out: Path | None, rounds: int, checkout: Path | None) -> Path | None:
-    """Where a run is recorded: as asked, or among the checkout's records if it is long enough."""
-    if out is not None:
-        return out
-    home = benchmarks() if checkout is None else checkout
-    return None if home is None or rounds < ENOUGH else home / RECORDS
+    """Where a run is recorded: as asked, or among the checkout's records if it is long enough.
 
-
-def write(record: dict[str, Any], folder: Path | None, name: str) -> Path | None:
-    """Write a record as ``name``.json; None where there is no folder for it.
+    The folder is made and tried: a run must not find out after an hour that it cannot write.
 
     Raises
     ------
     CheckpointError
         If the folder cannot be written to.
     """
-    if folder is None:
+    home = benchmarks() if checkout is None else checkout
+    if out is None and (home is None or rounds < ENOUGH):
         return None
+    folder = home / RECORDS if out is None and home is not None else out
+    assert folder is not None  # one of the two
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    return folder
+
+
+def write(record: dict[str, Any], folder: Path | None, name: str) -> Path | None:
+    """Write a record as ``name``.json; None where there is no folder for it."""
+    if folder is None:
+        return None
     path = folder / f"{name}.json"
     write_json(path, {**record, "load_average_after": load()})
     return path

@@ -58,6 +58,7 @@ class Request:
 
 def run(request: Request, say: Say) -> dict[str, Any]:
     """Measure, and give the record."""
+    where = record.folder_for(request.out, record.ENOUGH, None)
     record.warn_of_load(say)
     head = record.about(WHAT, "scale", settings(request.threads, keep_memory=False))
     rows = []
@@ -66,7 +67,6 @@ def run(request: Request, say: Say) -> dict[str, Any]:
             rows.append(_row(axis, schedule, request))
             say(f"{axis}, {schedule}: {told(rows[-1])}")
     found = {**head, "threads": request.threads, "repeats": request.repeats, "rows": rows}
-    where = record.folder_for(request.out, record.ENOUGH, None)
     path = record.write(found, where, "scale")
     say(f"recorded in {path}" if path else "not recorded")
     return found

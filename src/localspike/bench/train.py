@@ -15,7 +15,7 @@ from .environment import settings
 from .exchange import prepare
 from .figures import Blocks
 from .places import benchmarks
-from .process import Worker
+from .process import Worker, WorkerError
 from .rounds import Entrant, Say, alternate, started
 from .vectors import verified
 from .workload import Workload, require_positive
@@ -71,13 +71,21 @@ def run(request: Request, say: Say) -> dict[str, Any]:
             told = {name: described(worker) for name, worker in field.workers.items()}
     found = {**head, **case(request), **summary(blocks, missing)}
     found["methods"] = {n: {**told[n], **found["methods"][n]} for n in found["methods"]}
-    path = record.write(found, where, f"train-{request.workload.name}{_suffix(request.device)}")
+    for method in found["methods"].values():
+        method["samples_per_s"] = request.workload.batch / method["step_s"]["median"]
+    path = record.write(found, where, name_of(request))
     say(f"recorded in {path}" if path else f"not recorded: fewer than {record.ENOUGH} rounds")
     return found
 
 
-def _suffix(device: str) -> str:
-    return "" if device == "cpu" else f"-{device.partition(':')[0]}"
+def name_of(request: Request) -> str:
+    """The name of a request's record.
+
+    >>> name_of(Request(Workload("mlp", 32, 100), device="cuda"))
+    'train-mlp-b32-t100-cuda'
+    """
+    device = "" if request.device == "cpu" else f"-{request.device.partition(':')[0]}"
+    return f"train-{request.workload.name}{device}"
 
 
 def methods(setting: Setting) -> tuple[list[Entrant], dict[str, str]]:
@@ -85,7 +93,10 @@ def methods(setting: Setting) -> tuple[list[Entrant], dict[str, str]]:
     found, missing = [], {}
     for method in ("tess", "bptt", "floor"):
         found += [own(setting, method, "float32"), own(setting, method, "bf16")]
-    if setting.benchmarks is None:
+    if setting.device != "cpu":
+        missing[NAIVE] = "the naive baseline is measured on the CPU only"
+        found.append(own(setting, "tess", "bf16", repeatable=False))
+    elif setting.benchmarks is None:
         missing[NAIVE] = NO_NAIVE
     else:
         found.append(own(setting, "naive", "float32"))
@@ -121,12 +132,20 @@ def described(worker: Worker) -> dict[str, Any]:
 def summary(blocks: Mapping[str, Blocks], missing: Mapping[str, str]) -> dict[str, Any]:
     """Step times, the six ratios, their spread, and reasons for those that are null.
 
+    Raises
+    ------
+    WorkerError
+        If neither of our own methods was measured.
+
     >>> one = {"tess float32": [[2.0]], "bptt float32": [[4.0]]}
     >>> summary(one, {"naive float32": "not here"})["ratios"]["vs_bptt"]
     2.0
     """
     times = {name: figures.per_round(part) for name, part in blocks.items()}
     here = {precision: name for precision, name in OURS.items() if name in times}
+    if not here:
+        why = "; ".join(f"{name}: {missing.get(name, 'not measured')}" for name in OURS.values())
+        raise WorkerError("none of our own methods could be measured", got=why)
     best = min(here, key=lambda precision: statistics.median(times[here[precision]]))
     asked: dict[str, list[Ratio]] = {
         "vs_naive_bf16": [Ratio(NAIVE, OURS["bf16"])],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 from dataclasses import asdict, dataclass
@@ -11,6 +12,8 @@ from typing import Annotated
 import tyro
 
 from ..config import RunConfig, override
+from ..errors import ConfigError
+from ..learn.interrupt import Paused
 from ..recipes import Result, recipe, train
 from ..recipes.plugin import load_plugins
 from .arguments import DataRoot, Device, Json, Plugins
@@ -35,8 +38,12 @@ class Train:
     plugin: Plugins = ()
     json: Json = False
     device: Device = "auto"
+    minutes: float | None = None
+    """End within so many minutes, after an epoch, everything saved; --resume goes on."""
 
     def __call__(self) -> int:
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError("--minutes", got=self.minutes, expected="a number > 0")
         load_plugins(self.plugin)
         config = self._config()
         folder = self.out or Path("runs") / f"{self.recipe}-{config.training.seed}"
@@ -48,7 +55,11 @@ class Train:
                 resume=self.resume,
                 say=speaker(self.json),
                 bar=not self.json,
+                seconds=math.inf if self.minutes is None else 60 * self.minutes,
             )
+        except Paused as stopped:
+            self._tell(stopped, folder)
+            return 0
         except KeyboardInterrupt as stopped:
             # Interrupted while training, which saves; or later, when the last checkpoint holds all.
             what = str(stopped) or "interrupted"
@@ -63,6 +74,14 @@ class Train:
             say(_summary(result))
         return 0
 
+    def _tell(self, stopped: Paused, folder: Path) -> None:
+        """Where a sitting with an end has come to, and how to go on."""
+        command = self._resume_command(folder)
+        if self.json:
+            print_json({**vars(stopped), "folder": str(folder), "resume": command})
+        else:
+            say(f"{self.recipe}: {stopped}. Go on with: {command}")
+
     def _config(self) -> RunConfig:
         config = override(recipe(self.recipe), self.settings)
         if self.device == "auto":
@@ -75,6 +94,10 @@ class Train:
             command += ["--data-root", str(self.data_root)]
         for file in self.plugin:
             command += ["--plugin", str(file)]
+        if self.device != "auto":
+            command += ["--device", self.device]
+        if self.minutes is not None:
+            command += ["--minutes", f"{self.minutes:g}"]
         return shlex.join([*command, "--out", str(folder), "--resume"])
 
 

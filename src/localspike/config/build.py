@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from .. import data
 from ..data import Dataset
 from ..errors import ConfigError
+from ..learn.cuda import settle
 from ..learn.feed import Feed
 from ..learn.learner import Learner
 from ..learn.regulariser import FiringRate
@@ -61,20 +62,17 @@ def build_session(config: RunConfig, data_root: DataRoot = None) -> Session:
         Whatever part of the configuration cannot be built says so.
     """
     device = pick_device(config.training.device)
-    if device.type == "cuda" and config.learner.precision == "float32":
-        # float32 means float32: TF32 products would flip spikes near threshold.
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    settle(device, config.learner.precision, config.training.repeatable)
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     train = load_split(config, "train", data_root)
     validation = load_split(config, "val", data_root)
     torch.manual_seed(config.training.seed)
-    net = build_network(config)
+    net = build_network(config).to(device)
     feed = train_feed(config, train, net, device)
     rate = firing_rate(config)
     if rate is not None:
-        calibrate(net, calibration_frames(feed), rate)
-    net.to(device)
+        calibrate(net, calibration_frames(feed).to(device), rate)
     optimizer = build_optimizer(config, net)
     learner = build_learner(config, net, optimizer)
     scheduler = build_scheduler(config, optimizer, len(feed))
@@ -261,7 +259,7 @@ def train_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.
             fix="Leave bucket out, or set data.variable=true where the data set has it",
         )
     return Feed(
-        dataset,
+        _placed(dataset, device),
         config.training.batch_size,
         net.sample_shape,
         shuffle=True,
@@ -274,4 +272,10 @@ def train_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.
 
 def test_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.device) -> Feed:
     """Batches in order, to judge by."""
-    return Feed(dataset, config.training.batch_size, net.sample_shape, device=device)
+    batch_size = config.training.batch_size
+    return Feed(_placed(dataset, device), batch_size, net.sample_shape, device=device)
+
+
+def _placed(dataset: Dataset, device: torch.device) -> Dataset:
+    """Images lie on a CUDA device once for all, where they are gathered and augmented."""
+    return dataset.on(device) if device.type == "cuda" else dataset

@@ -88,9 +88,11 @@ class LearnerConfig:
 class TrainingConfig:
     """How long, how much at once, from which seed, on what, and how often to write things down.
 
-    ``log_every`` and ``checkpoint_every`` count steps; 0 means once an epoch only. ``bucket``
+    ``log_every`` and ``checkpoint_every`` count steps; 0 means once an epoch only, and
+    ``checkpoint_epochs`` makes that once in so many, for short epochs of large nets. ``bucket``
     puts sequences of similar length together, out of that many batches at a time, and cuts their
-    padding; for data whose sequences have lengths.
+    padding; for data whose sequences have lengths. ``repeatable`` takes on CUDA only products that
+    give the same sum twice, so that a resumed run ends bit-identically; elsewhere they all do.
 
     >>> TrainingConfig(epochs=3).epochs
     3
@@ -103,10 +105,13 @@ class TrainingConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     log_every: int = 50
     checkpoint_every: int = 100
+    checkpoint_epochs: int = 1
     threads: int | None = None
+    repeatable: bool = True
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 1, "bucket": 1, "seed": 0, "threads": 1}
+        least["checkpoint_epochs"] = 1
         for name, bound in least.items():
             _at_least(f"training.{name}", getattr(self, name), bound)
         _at_least("training.log_every", self.log_every, 0)

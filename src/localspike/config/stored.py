@@ -16,7 +16,7 @@ from .schema import DataConfig, Part, RunConfig, SchedulerConfig
 
 KINDS = {"data": DataConfig, "scheduler": SchedulerConfig}
 # Where a run computes and how often it saves is no part of what it is asked to compute.
-BYSTANDERS = ("training.device", "training.checkpoint_every")
+BYSTANDERS = ("training.device", "training.checkpoint_every", "training.checkpoint_epochs")
 # The neuron of configurations that name none.
 UNNAMED = "lif"
 
@@ -96,6 +96,8 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
     pairs = {f"{s}.{name}": value for s in SECTIONS for name, value in tree.get(s, {}).items()}
     if pairs.get("neuron.name") == UNNAMED:  # a checkpoint's digest stays what it was without names
         del pairs["neuron.name"]
+    if pairs.get("training.repeatable") is True:  # and without this setting, which is newer
+        del pairs["training.repeatable"]
     return {key: value for key, value in pairs.items() if key not in BYSTANDERS}
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .cropping import cropped
+from .dataset import sent
 from .moves import Mover, Moves
 from .thinning import Thinning
 from .transforms import frames as on_frames
@@ -72,9 +73,12 @@ class ImageAugment:
     def _gathered(
         self, images: Tensor, corner: Tensor, mirrored: Tensor | None, hole: Tensor | None
     ) -> Tensor:
-        """The same on any device."""
+        """The same on any device, which waits for nothing: only the draws are sent there."""
+        device = images.device
+        corner = sent(corner, device)
+        mirrored, hole = (None if x is None else sent(x, device) for x in (mirrored, hole))
         rows, columns = (
-            first[:, None] + torch.arange(side)
+            first[:, None] + torch.arange(side, device=device)
             for first, side in zip(corner, images.shape[-2:], strict=True)
         )
         if mirrored is not None:

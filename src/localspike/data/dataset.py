@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import torch
@@ -32,7 +33,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class StaticImages:
-    """Images [N, C, H, W] uint8 shown unchanged for ``steps`` steps.
+    """Images [N, C, H, W] uint8 shown unchanged for ``steps`` steps, on any device.
 
     frames[t] = (pixels / 255 - mean) / std for every t. The result is an expanded view: its stride
     over time is 0, so nothing is copied and a learner can see that the input is static.
@@ -60,13 +61,32 @@ class StaticImages:
 
     def gather(self, index: Tensor) -> Tensor:
         """Normalised images [B, C, H, W] float32."""
-        mean = torch.tensor(self.mean).view(-1, 1, 1)
-        std = torch.tensor(self.std).view(-1, 1, 1)
-        return (self.pixels[index].float() / 255.0 - mean) / std
+        device = self.pixels.device
+        mean, std = _per_channel(self.mean, device), _per_channel(self.std, device)
+        return (self.pixels[sent(index, device)].float() / 255.0 - mean) / std
 
     def frames(self, gathered: Tensor) -> Tensor:
         """The images, seen at every step."""
         return gathered.expand(self.steps, *gathered.shape)
+
+    def to(self, device: torch.device) -> StaticImages:
+        """The same with the pixels on ``device``."""
+        return replace(self, pixels=self.pixels.to(device))
+
+
+@cache
+def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """[C, 1, 1], made once: a device would wait for every copy."""
+    return torch.tensor(values, device=device).view(-1, 1, 1)
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """x on ``device``; CUDA's queue goes on meanwhile, for the driver has taken what it copies.
+
+    >>> sent(torch.ones(2), torch.device("cpu"))
+    tensor([1., 1.])
+    """
+    return x.to(device, non_blocking=device.type == "cuda")
 
 
 class Batch(NamedTuple):
@@ -131,6 +151,11 @@ class Dataset:
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one time step of one sample."""
         return self.inputs.sample_shape
+
+    def on(self, device: torch.device) -> Dataset:
+        """The same data with its samples on ``device``, where they are images; labels stay."""
+        inputs = self.inputs
+        return replace(self, inputs=inputs.to(device)) if type(inputs) is StaticImages else self
 
     def subset(self, index: Tensor | Sequence[int]) -> Dataset:
         """The samples ``index`` in that order, sharing the storage of this data set."""

@@ -30,6 +30,9 @@ Compile = Literal["auto", "on", "off"]
 # usual limit of variants of one function, and each of them is wanted.
 _VARIANTS = 256
 
+# Devices whose loads may be wider than a number; machine code for CPUs finds out as it runs.
+_WIDE_LOADS = ("cuda",)
+
 _on: ContextVar[bool] = ContextVar("compiled kernels", default=False)
 _spent = 0.0
 _said: set[str] = set()
@@ -106,18 +109,23 @@ def seconds_spent() -> float:
 class Kernel:
     """A function of tensors that is compiled at its first call within `compiled`.
 
-    Sizes are free in the compiled form, apart from T, over which loops are unrolled. Should
-    compiling fail, one warning says why and eager goes on.
+    Sizes are free in the compiled form (unless not ``dynamic``), apart from T, over which loops are
+    unrolled. Should compiling fail, one warning says why and eager goes on: ``failed``.
 
     >>> Kernel(lambda x: 2 * x)(torch.ones(2))
     tensor([2., 2.])
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], dynamic: bool = True) -> None:
+        self.function, self.dynamic = function, dynamic
         self._compiled: Callable[..., Any] | None = None
         self._seen: set[object] = set()
         self._failed = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the compiler could not do it."""
+        return self._failed
 
     def __call__(self, *tensors: Tensor | bool | None, key: object = None) -> Any:
         """The result; ``key`` names the variant, so that a first call is known as one."""
@@ -128,19 +136,26 @@ class Kernel:
         try:
             if self._compiled is None:
                 _allow_variants()
-                self._compiled = torch.compile(self.function, dynamic=True, fullgraph=True)
-            # Not as views: the compiler would make another variant for each base of the same view.
-            plain = [x.data if isinstance(x, Tensor) else x for x in tensors]
-            if key in self._seen:
-                return self._compiled(*plain)
-            # Nor sizes as one because they are equal now: 16 channels need not be 16 samples.
-            with tracing.patch(use_duck_shape=False):  # type: ignore[attr-defined]
-                result = self._compiled(*plain)
+                self._compiled = torch.compile(self.function, dynamic=self.dynamic, fullgraph=True)
+            result = self._run(tensors, key)
         except Exception as error:  # whatever a compiler raises: no kernel, and eager is right
             return self._give_up(error, tensors)
-        self._seen.add(key)
-        _spent += time.perf_counter() - started
+        if key not in self._seen:
+            self._seen.add(key)
+            _spent += time.perf_counter() - started
         return result
+
+    def _run(self, tensors: tuple[Tensor | bool | None, ...], key: object) -> Any:
+        assert self._compiled is not None  # made by the caller
+        if not self.dynamic:
+            return self._compiled(*tensors)
+        # Not as views: the compiler would make another variant for each base of the same view.
+        plain = [x.data if isinstance(x, Tensor) else x for x in tensors]
+        if key in self._seen:
+            return self._compiled(*plain)
+        # Nor sizes as one because they are equal now: 16 channels need not be 16 samples.
+        with tracing.patch(use_duck_shape=False):  # type: ignore[attr-defined]
+            return self._compiled(*plain)
 
     def _give_up(self, error: Exception, tensors: tuple[Tensor | bool | None, ...]) -> Any:
         self._failed = True
@@ -152,6 +167,19 @@ class Kernel:
                 f"the compiler failed: {text}; kernels run uncompiled", RuntimeWarning, stacklevel=4
             )
         return result
+
+
+def tell_of_alignment(x: Tensor) -> None:
+    """Let code compiled for a device know where the last axis of x is a multiple of 16.
+
+    To be called in a kernel's function. Sizes are free in compiled code, which for bfloat16 then
+    moves two bytes at a time where it could move eight or sixteen. Where the axis is no multiple,
+    that is another variant of the kernel.
+
+    >>> tell_of_alignment(torch.ones(3))
+    """
+    if x.device.type in _WIDE_LOADS and x.shape[-1] % 16 == 0:
+        torch._check(x.shape[-1] % 16 == 0)
 
 
 def _allow_variants() -> None:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .compiling import Kernel, active
+from .compiling import Kernel, active, tell_of_alignment
 from .neuron import Constants
 from .parts import Joined, parts_of
 from .slopes import Dynamics, Slopes, kept, membranes, slopes_of, still_for, unrolled, wide
@@ -65,7 +65,9 @@ def scan(
     >>> o.flatten().tolist()
     [0.0, 1.0, 0.0, 1.0]
     """
-    dynamics, keep, static = Dynamics(constants, psi, inclusive), not active(), is_still(currents)
+    dynamics, static = Dynamics(constants, psi, inclusive), is_still(currents)
+    # On other devices that was not measured.
+    keep = not active() or currents.device.type != "cpu"
     kernel, parts = _scan_kernel(dynamics, keep), tuple(parts_of(currents))
     o, slopes, starts = Joined(currents), Joined(currents), []
     for part in parts:
@@ -93,6 +95,7 @@ def is_still(x: Tensor) -> bool:
 @lru_cache(256)
 def _scan_kernel(dynamics: Dynamics, keep: bool) -> Kernel:
     def run(currents: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        tell_of_alignment(currents)
         us, spikes, last = membranes(currents, v, dynamics)
         slopes = torch.stack(slopes_of(us, dynamics, currents.dtype)) if keep else None
         return torch.stack([o.to(currents.dtype) for o in spikes]), slopes, last
@@ -202,7 +205,12 @@ def rates(o: Tensor) -> Tensor:
     return mean
 
 
-_RATES = Kernel(lambda o: o.to(wide(o)).mean(2))
+def _mean(o: Tensor) -> Tensor:
+    tell_of_alignment(o)
+    return o.to(wide(o)).mean(2)
+
+
+_RATES = Kernel(_mean)
 
 
 def trace_end(x: Slopes, before: Tensor | None, decay: float) -> Tensor:

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from .compiling import Kernel
+from .compiling import Kernel, tell_of_alignment
 
 
 def fits(x: Tensor, size: int) -> bool:
@@ -61,6 +61,7 @@ def pullback(grad: Tensor, which: Tensor, size: int) -> Tensor:
 @cache
 def _forward_kernel(size: int) -> Kernel:
     def run(rows: Tensor) -> tuple[Tensor, Tensor]:
+        tell_of_alignment(rows)
         parts = [rows[:, :, i, :, j] for i in range(size) for j in range(size)]
         wide = torch.promote_types(rows.dtype, torch.float32)
         # Numbered in floating point, which machine code compares sixteen at a time, unlike bytes.

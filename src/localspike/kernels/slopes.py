@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .compiling import tell_of_alignment
 from .neuron import Constants, NeuronState, neuron_step
 from .parts import parts_of
 from .surrogate import Surrogate, heaviside
@@ -93,6 +94,7 @@ def unrolled(
 
     ``still`` are zeros added to the currents: see `still_for`.
     """
+    tell_of_alignment(source)
     if dynamics is None:
         return [x.to(wide(source)) for x in source.unbind(0)]
     currents = source if still is None else source.to(still.dtype) + still

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..data import Batch, Dataset, batch_count, batches
 from ..data.batching import Augment
+from ..data.dataset import sent
 
 CPU = torch.device("cpu")
 
@@ -19,7 +20,8 @@ class Feed:
     """The batches of a data set; batch k of an epoch depends on (seed, epoch, k) only.
 
     ``sample_shape`` is what the network takes: images are flattened for one that takes vectors.
-    ``bucket`` batches at a time are sorted by length and cut to their longest sequence.
+    ``bucket`` batches at a time are sorted by length and cut to their longest sequence. Lengths
+    stay on the CPU, which works with them.
 
     >>> from localspike.data import keywords
     >>> feed = Feed(keywords("val", limit=20), 8, (80,))
@@ -51,9 +53,8 @@ class Feed:
             augment=self.augment,
             bucket=self.bucket,
         ):
-            there = None if lengths is None else lengths.to(self.device)
             moved = _moved(self.shaped(frames), self.device)
-            yield Batch(moved, labels.to(self.device), there)
+            yield Batch(moved, sent(labels, self.device), lengths)
 
     def shaped(self, frames: Tensor) -> Tensor:
         """Frames [T, B, ...] with the samples in the network's shape, still a view over time."""
@@ -65,5 +66,5 @@ class Feed:
 def _moved(frames: Tensor, device: torch.device) -> Tensor:
     # A static image is one image seen T times; moving the view itself would make T copies.
     if frames.stride(0) == 0 and len(frames) > 0:
-        return frames[0].to(device).expand(frames.shape)
-    return frames.to(device)
+        return sent(frames[0], device).expand(frames.shape)
+    return sent(frames, device)

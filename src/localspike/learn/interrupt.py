@@ -16,6 +16,14 @@ class Interrupted(KeyboardInterrupt):
         self.number = int(number)
 
 
+class Paused(Exception):
+    """A sitting's time is over after ``epoch`` of ``epochs``; all is saved, the run can go on."""
+
+    def __init__(self, epoch: int, epochs: int) -> None:
+        super().__init__(f"stopped in time, after epoch {epoch} of {epochs}, everything is saved")
+        self.epoch, self.epochs = epoch, epochs
+
+
 class StopRequest:
     """Within the block, the first SIGINT or SIGTERM only sets ``asked``; a second one interrupts.
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.dataset import sent
 from ..errors import ConfigError, ShapeError
 from .loss import Loss
 
@@ -45,6 +46,20 @@ def no_target(like: Tensor, classes: int) -> Target:
     return Target(y, y[:, 0], None)
 
 
+def step_target(loss: Loss, labels: Tensor, classes: int, like: Tensor) -> Target:
+    """The target of one step's labels, [B] classes or [B, C] values, for frames ``like`` [B, ...].
+
+    >>> from localspike.learn.loss import CrossEntropy
+    >>> step_target(CrossEntropy(), torch.tensor([1]), 2, torch.zeros(1, 3)).y
+    tensor([[0., 1.]])
+    """
+    batch = len(like)
+    y, weight = loss.prepare(labels.to(like.device), classes, like.dtype)
+    if tuple(weight.shape) != (batch,):  # [1, B] perhaps, or an error to be explained
+        return make_targets(loss, labels, classes, 1, batch, None, "all", like)[0].at(0)
+    return Target(y.to(like.dtype), weight.to(like.dtype) / batch, None)
+
+
 def make_targets(
     loss: Loss,
     labels: Tensor,
@@ -78,8 +93,9 @@ def make_targets(
     y = y.to(like.dtype).expand(steps, batch, -1)
     active = active_mask(active_steps, steps, batch, lengths)
     if valid is not None:
-        active, valid = active & valid, valid.to(like.device)
-    weight = weight.to(like.dtype).expand(steps, batch) / batch * active.to(like)
+        active, valid = active & valid, sent(valid, like.device)
+    on = sent(active.to(like.dtype), like.device)
+    weight = weight.to(like.dtype).expand(steps, batch) / batch * on
     return Target(y, weight, valid), active.any(1).tolist()
 
 

@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint, CheckpointStore, check_same_model
 from .evaluation import evaluate
 from .feed import Feed
 from .fptt import FPTT
-from .interrupt import Interrupted, StopRequest
+from .interrupt import Interrupted, Paused, StopRequest
 from .metrics import Journal, Meter
 from .pack import layout
 from .progress import Progress
@@ -32,13 +32,26 @@ LARGEST = 1e18
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train and how often to write: ``*_every`` count steps, 0 = per epoch only."""
+    """How long to train and how often to write: ``*_every`` count steps, 0 = per epoch only.
+
+    The checkpoint after an epoch is written after every ``checkpoint_epochs`` of them, after the
+    last, and whenever a sitting ends.
+    """
 
     epochs: int
     log_every: int = 50
     checkpoint_every: int = 100
     schedule_every: str = "epoch"
     digest: str = ""
+    checkpoint_epochs: int = 1
+
+    def due(self, epoch: int) -> bool:
+        """Whether a checkpoint is written after so many epochs.
+
+        >>> [epoch for epoch in range(1, 6) if Plan(5, checkpoint_epochs=2).due(epoch)]
+        [2, 4, 5]
+        """
+        return epoch % self.checkpoint_epochs == 0 or epoch >= self.epochs
 
 
 @dataclass
@@ -55,7 +68,8 @@ class Trainer:
     """Trains one learner in one run folder; a run taken up again ends bit-identically.
 
     ``learner`` has ``fit``, ``evaluate``, ``state_dict`` and ``load_state_dict`` and works on
-    ``net`` with ``optimizer``. ``say`` receives lines for the user.
+    ``net`` with ``optimizer``. ``say`` receives lines for the user; ``until`` is a time of
+    `time.monotonic` by which this sitting is to end, after one epoch at the earliest.
 
     Raises
     ------
@@ -65,6 +79,8 @@ class Trainer:
         If a checkpoint is of another model or the folder cannot be written to.
     Interrupted
         After SIGINT or SIGTERM, once the state is saved.
+    Paused
+        After an epoch, once the state is saved, where the next might outlast ``until``.
     """
 
     def __init__(
@@ -79,7 +95,9 @@ class Trainer:
         folder: Path,
         say: Callable[[str], None] = print,
         bar: bool = True,
+        until: float = math.inf,
     ) -> None:
+        self.until = until
         self.learner, self.net, self.optimizer, self.scheduler = learner, net, optimizer, scheduler
         self.train, self.validation, self.plan, self.folder = train, validation, plan, folder
         self.say, self.bar = say, bar
@@ -113,8 +131,10 @@ class Trainer:
         ):
             self.stop, self.started = stop, started
             while self.position.epoch < self.plan.epochs:
+                begun = time.monotonic()
                 self._train_epoch()
                 self._close_epoch()
+                self._leave_in_time(time.monotonic() - begun)
 
     def _train_epoch(self) -> None:
         at = self.position
@@ -175,8 +195,10 @@ class Trainer:
         at.epoch, at.batch = at.epoch + 1, 0
         self.epoch_meter, self.recent_meter = Meter(), Meter()
         self.say(epoch_line(at.epoch, self.plan.epochs, trained, judged.loss, judged.accuracy))
-        self.save()
-        self._leave_if_asked(saved=True)
+        saved = self.plan.due(at.epoch)
+        if saved:
+            self.save()
+        self._leave_if_asked(saved)
 
     def _schedule(self, loss: float = math.inf) -> None:
         if self.scheduler is None:
@@ -221,6 +243,14 @@ class Trainer:
     def _leave_if_asked(self, saved: bool = False) -> None:
         if self.stop.asked:
             self._leave(saved)
+
+    def _leave_in_time(self, took: float) -> None:
+        """Leave if another epoch that takes as long as the last would end after ``until``."""
+        at = self.position
+        if at.epoch < self.plan.epochs and time.monotonic() + took > self.until:
+            if not self.plan.due(at.epoch):
+                self.save()
+            raise Paused(at.epoch, self.plan.epochs)
 
     def _leave(self, saved: bool = False) -> None:
         if not saved:

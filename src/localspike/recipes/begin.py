@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ def begun(
     resume: bool = False,
     say: Say = print,
     bar: bool = True,
+    until: float = math.inf,
 ) -> Iterator[tuple[Session, Trainer]]:
     """The live objects of a run and its training loop, ready to run, in a folder nobody else has.
 
@@ -39,7 +41,7 @@ def begun(
     prepare(folder, config, resume)
     session = build_session(config, data_root)
     rehearse(session)
-    trainer = make_trainer(session, folder, say, bar)
+    trainer = make_trainer(session, folder, say, bar, until)
     with locked(folder):
         fits(folder, config, resume)  # another process may have been quicker
         try:
@@ -55,7 +57,9 @@ def begun(
             raise
 
 
-def make_trainer(session: Session, folder: Path, say: Say, bar: bool) -> Trainer:
+def make_trainer(
+    session: Session, folder: Path, say: Say, bar: bool, until: float = math.inf
+) -> Trainer:
     """The training loop of a session."""
     training = session.config.training
     plan = Plan(
@@ -64,10 +68,11 @@ def make_trainer(session: Session, folder: Path, say: Say, bar: bool) -> Trainer
         training.checkpoint_every,
         session.config.scheduler.every,
         digest(session.config),
+        training.checkpoint_epochs,
     )
     return Trainer(
         session.learner, session.net, session.optimizer, session.scheduler,
-        session.train, session.validation, plan, folder, say, bar,
+        session.train, session.validation, plan, folder, say, bar, until,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Done(NamedTuple):
     test_samples: int = 0
     peak_memory_mib: float = 0.0
     seconds: float = 0.0
+    val_samples: int = 0
 
 
 def config_of(job: Job) -> RunConfig:
@@ -57,11 +58,16 @@ def search(job: Job) -> Done:
     found = folder / "validation.json"
     if not found.exists():
         started = (folder / "config.json").exists()
-        with begun(config, folder, resume=started, say=tick, bar=False) as (_, trainer):
+        with begun(config, folder, resume=started, say=tick, bar=False) as (session, trainer):
             trainer.run()
             last = [line for line in read_journal(folder) if line["kind"] == "epoch"][-1]
-            write_json(found, {"val_accuracy": last["val_accuracy"]})
-    return Done(job, read_json(found)["val_accuracy"])
+            judged = {
+                "val_accuracy": last["val_accuracy"],
+                "samples": len(session.validation.dataset),
+            }
+            write_json(found, judged)
+    judged = read_json(found)
+    return Done(job, judged["val_accuracy"], val_samples=judged.get("samples", 0))
 
 
 def final(job: Job) -> Done:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,10 +68,12 @@ def train(
     say: Say = print,
     bar: bool = True,
     figures: bool = True,
+    seconds: float = math.inf,
 ) -> Result:
     """Train ``config`` in ``folder`` and judge its final weights on the test split, once.
 
-    A resumed run ends with the weights and metrics of an uninterrupted one, bit for bit.
+    A resumed run ends with the weights and metrics of an uninterrupted one, bit for bit. With
+    ``seconds`` a sitting ends after the last epoch that fits into them, by `Paused`.
 
     Raises
     ------
@@ -79,13 +83,17 @@ def train(
         A value was not finite; the last good checkpoint stays.
     Interrupted
         SIGINT or SIGTERM; everything is saved.
+    Paused
+        The time is over and epochs are left; everything is saved.
     """
-    folder = Path(folder)
+    folder, until = Path(folder), time.monotonic() + seconds
     prepare(folder, config, resume)
     if resume and (folder / "result.json").exists():
         say(f"{folder} is finished, there is nothing to resume.")
         return read_result(folder)
-    with begun(config, folder, data_root=data_root, resume=resume, say=say, bar=bar) as run:
+    with begun(
+        config, folder, data_root=data_root, resume=resume, say=say, bar=bar, until=until
+    ) as run:
         session, trainer = run
         release_heap()
         before = restart_high_water(session.device)

@@ -23,18 +23,21 @@ from .draws import chance, whole
 def gather(frames: Tensor, index: Tensor, height: int, width: int) -> Tensor:
     """out[l, b, ..., i] = frames[l, b, ..., index[b, i]] over the flattened plane, 0 for index < 0.
 
-    ``index`` [B, height · width]. Returns a new [L, B, ..., height, width].
+    ``index`` [B, height · width]. Returns a new [L, B, ..., height, width]. A device is not asked
+    whether any index is below 0: it would have to wait for the answer.
 
     >>> gather(torch.tensor([[[[5, 6]]]]), torch.tensor([[1, -1]]), 1, 2).tolist()
     [[[[6, 0]]]]
     """
     steps, batch, *between = frames.shape[:-2]
     flat = frames.reshape(steps, batch, math.prod(between), -1)
-    index = index.to(frames.device)[None, :, None]
+    outside = index < 0
+    some = index.device.type != "cpu" or bool(outside.any())
+    index, outside = (x.to(frames.device)[None, :, None] for x in (index, outside))
     shape = (*flat.shape[:3], index.shape[-1])
     picked = flat.gather(3, index.clamp(min=0).expand(shape))
-    if bool((index < 0).any()):
-        picked.masked_fill_(index < 0, 0)
+    if some:
+        picked.masked_fill_(outside, 0)
     return picked.view(steps, batch, *between, height, width)
 
 
@@ -182,7 +185,7 @@ def around(middle: Tensor, side: int, size: int | Tensor) -> Tensor:
     >>> around(torch.tensor([[0], [2]]), 4, 2).int().tolist()
     [[1, 0, 0, 0], [0, 1, 1, 0]]
     """
-    place, first = torch.arange(side), middle - size // 2
+    place, first = torch.arange(side, device=middle.device), middle - size // 2
     return (place >= first) & (place < first + size)
 
 
