@@ -9,83 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers_lean import CLASSES, NETS, RULES, batch, conv, firing, fitted
 from localspike import Learner, models, rules
 from localspike.errors import ConfigError
 from localspike.kernels import compiling, unfold
 from localspike.learn import lean
-from localspike.learn.lean_credit import Between
 from localspike.learn.learner import LeanLayerwise
 from localspike.learn.regulariser import FiringRate
-from localspike.nn import ALIF, Conv2d, Integrator, Linear, MaxPool, Network, Readout, Spiking
+from localspike.nn import ALIF, Conv2d, Linear, MaxPool, Network, Readout, Spiking
 from localspike.nn.init import calibrate
 from localspike.rules import Rule
-from localspike.rules.class_basis import BoundClassBasis, ClassBasis
 from localspike.rules.eligibility import TwoTrace
-from localspike.rules.projection import Projection
-
-STEPS, BATCH, CLASSES = 13, 4, 5
-ENGINE = LeanLayerwise.parts.__globals__  # that of the class learners use, however it was imported
-
-
-def conv(pooling: str = "max") -> Network:
-    return models.convnet(2, CLASSES, image=16, channels=(4, 6), pooling=pooling)
-
-
-def firing(net: Network) -> Network:
-    calibrate(net, torch.rand(12, 3, 20) * 2, 0.2)
-    return net
-
-
-def mixed() -> Network:
-    """A block that runs lean, then an adaptive one that does not."""
-    blocks = {
-        "plain": Spiking(Linear(20, 15, standardised=True)),
-        "adaptive": Spiking(Linear(15, 12, standardised=True), ALIF()),
-        "readout": Readout(Linear(12, CLASSES), Integrator(0.9)),
-    }
-    return firing(Network(blocks, (20,)))
-
-
-NETS: dict[str, Callable[[], Network]] = {
-    "mlp": lambda: models.mlp(20, (15, 10), CLASSES),
-    "max": conv,
-    "avg": lambda: conv("avg"),
-    "uneven": lambda: models.convnet(2, CLASSES, image=15, channels=(4, 6)),
-    "recurrent": lambda: firing(models.recurrent(20, (15, 12), CLASSES)),
-    "residual": lambda: models.resnet(2, CLASSES, image=16, channels=(4, 6)),
-    "mixed": lambda: mixed(),
-}
-RULES: dict[str, Callable[[], Rule]] = {
-    "tess": rules.tess,
-    "no-post": lambda: rules.tess(post_gain=0.0),
-    "lls": lambda: rules.lls(mixing="matrix"),
-    "drtp": rules.drtp,
-    "filtered": lambda: rules.tess(latent_decay=0.9),
-    "late": lambda: replace(rules.drtp(), signal=Projection("drtp", label_period=3)),
-    "local_loss": rules.local_loss,
-}
-
-
-def batch(net: Network, static: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    draw = torch.Generator().manual_seed(3)
-    shape = (1 if static else STEPS, BATCH, *net.sample_shape)
-    frames = (torch.rand(shape, generator=draw) < 0.3).to(dtype) * 1.5
-    labels = torch.randint(CLASSES, (BATCH,), generator=draw)
-    return frames.expand(STEPS, *shape[1:]) if static else frames, labels
-
-
-def fitted(net: Network, learner: Learner, static: bool, lengths: Tensor | None) -> list[Tensor]:
-    """Loss, logits, rates and every gradient of one look."""
-    net.zero_grad(set_to_none=True)
-    frames, labels = batch(net, static, next(net.parameters()).dtype)
-    result = learner.gradient(frames, labels, lengths)
-    own = learner.credit.own_parameters().values()
-    grads = [p.grad.clone() for p in (*net.parameters(), *own) if p.grad is not None]
-    for p in own:
-        p.grad = None
-    rates = torch.tensor(list(result.rates.values()))
-    assert 0.02 < float(rates.max()) < 0.7
-    return [result.loss, result.logits, rates, *grads]
 
 
 @pytest.mark.parametrize("lengths", [None, torch.tensor([13, 4, 9, 1])], ids=["whole", "padded"])
@@ -108,92 +42,6 @@ def test_the_lean_gradient_is_the_plain_one(
         assert len(lean_one) == len(plain) > 4
         for one, other in zip(lean_one, plain, strict=True):
             assert float((one - other).norm()) <= tolerance * (float(other.norm()) + 1e-9)
-
-
-def biased() -> Network:
-    """A leaky readout with a bias, whose trace crosses parts as well."""
-    blocks = {
-        "hidden": Spiking(Linear(20, 15, standardised=True), recurrent=Linear(15, 15)),
-        "readout": Readout(Linear(15, CLASSES, bias=True), Integrator(0.8)),
-    }
-    return firing(Network(blocks, (20,)))
-
-
-@pytest.mark.parametrize("lengths", [None, torch.tensor([13, 4, 9, 1])], ids=["whole", "padded"])
-@pytest.mark.parametrize("rule", [*RULES, "traced bias"])
-@pytest.mark.parametrize("net", ["mlp", "max", "avg", "uneven", "recurrent", "residual", "biased"])
-def test_in_parts_the_gradient_is_that_of_one_piece(
-    net: str, rule: str, lengths: Tensor | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neurons, three traces, the signal's filter and the readout go on where they were."""
-    torch.manual_seed(0)
-    network = (biased() if net == "biased" else NETS[net]()).double()
-    made = rules.tess() if rule == "traced bias" else RULES[rule]()
-    if rule == "traced bias":
-        assert isinstance(made.eligibility, TwoTrace)
-        made = replace(made, eligibility=replace(made.eligibility, trace_bias=True))
-    learner, found = Learner(network, made), []
-    for size in (STEPS, 5, 1):  # parts of 13; of 5, 5 and 3; step by step
-        monkeypatch.setitem(ENGINE, "steps_at_once", lambda *_, size=size: size)
-        frames = torch.zeros(STEPS, BATCH, *network.sample_shape)
-        assert len(LeanLayerwise(learner.credit).parts(frames)) == -(-STEPS // size)
-        found.append(fitted(network, learner, False, lengths))
-    for parts in found[1:]:
-        assert len(parts) == len(found[0]) > 4
-        for one, other in zip(parts, found[0], strict=True):
-            assert float((one - other).norm()) <= 1e-11 * (float(other.norm()) + 1e-9)
-
-
-@pytest.mark.parametrize("what", ["pre", "post", "signal", "bias"])
-def test_everything_handed_from_part_to_part_matters(
-    what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    torch.manual_seed(0)
-    net = biased().double()
-    rule = rules.tess(latent_decay=0.9, post_gain=0.5)
-    assert isinstance(rule.eligibility, TwoTrace)
-    rule = replace(rule, eligibility=replace(rule.eligibility, trace_bias=True))
-    monkeypatch.setitem(ENGINE, "steps_at_once", lambda *_: 5)
-    learner, found = Learner(net, rule), []
-    for damaged in (False, True):
-        if damaged:
-            for name in ("learn", "learn_readout"):
-                monkeypatch.setitem(ENGINE, name, without(what, ENGINE[name]))
-        found.append(torch.cat([x.flatten() for x in fitted(net, learner, False, None)[3:]]))
-    assert float((found[0] - found[1]).norm()) > 1e-3 * float(found[0].norm())
-
-
-def without(what: str, function: Callable[..., Between]) -> Callable[..., Between]:
-    """The function, forgetting one field of what it hands on."""
-
-    def forgetful(*args: object) -> Between:
-        after = function(*args)
-        zeros = {k: torch.zeros_like(x) for k, x in after.pre.items()}
-        empty = {"pre": zeros, "post": None, "signal": None, "bias": 0.0}
-        return after._replace(**{what: empty[what]})
-
-    return forgetful
-
-
-def test_what_cannot_be_continued_is_not_divided() -> None:
-    frames = torch.zeros(800, 32, 20)
-    nets = {"whole": NETS["mixed"](), "parts": NETS["mlp"]()}
-    parts = {k: LeanLayerwise(Learner(n, rules.tess()).credit) for k, n in nets.items()}
-    assert [len(parts[k].parts(frames)) for k in nets] == [1, 13]
-    assert len(parts["parts"].parts(frames[:1].expand(800, 32, 20))) == 1  # static: one product
-    learner = Learner(NETS["mlp"](), replace(rules.tess(), signal=Own()))
-    assert learner.lean and len(LeanLayerwise(learner.credit).parts(frames)) == 1
-
-
-class Own(ClassBasis):
-    """A user's signal: what it does over a sequence is its own business."""
-
-    def bind(self, block, like):  # type: ignore[no-untyped-def, override]
-        return OwnBound(self, block, like)
-
-
-class OwnBound(BoundClassBasis):
-    """At work."""
 
 
 def test_dropout_is_that_of_the_plain_schedule() -> None:
@@ -236,6 +84,39 @@ def test_subclasses_are_not_taken_for_what_they_derive_from() -> None:
     odd = replace(rules.tess(), surrogate=lambda d: (d.abs() < 1).to(d.dtype))
     learner = Learner(models.mlp(20, (15,), CLASSES), odd)
     assert "not one of the package's" in (lean.block_obstacle(learner.credit, "hidden1") or "")
+
+
+class Doubling(Linear):
+    """A user's recurrent synapse."""
+
+    def forward(self, x, weight, dtype=None, narrow=False):  # type: ignore[no-untyped-def, override]
+        return 2.0 * super().forward(x, weight, dtype, narrow)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("own", ["class", "hook", "before", "old"])
+def test_a_recurrent_synapse_of_a_users_own_is_called(own: str, precision: str) -> None:
+    torch.manual_seed(0)
+    made = {"class": Doubling, "old": OldLinear}.get(own, Linear)(15, 15)
+    if own == "hook":
+        made.register_forward_hook(lambda module, args, out: 2.0 * out)
+    elif own == "before":
+        made.register_forward_pre_hook(lambda module, args: (0.0 * args[0], *args[1:]))
+    blocks = {
+        "first": Spiking(Linear(20, 15)),
+        "loop": Spiking(Linear(15, 15), recurrent=made),
+        "readout": Readout(Linear(15, CLASSES)),
+    }
+    net = firing(Network(blocks, (20,)))
+    learner = Learner(net, rules.tess(), precision=precision)  # type: ignore[arg-type]
+    assert LeanLayerwise(learner.credit).lean == {"first"}
+    if precision == "bf16":
+        learner.gradient(*batch(net, False, torch.float32))  # no more than that it runs
+        return
+    found = fitted(net, learner, False, None)
+    learner.lean = False
+    for one, other in zip(found, fitted(net, learner, False, None), strict=True):
+        assert float((one - other).norm()) <= 2e-5 * float(other.norm())
 
 
 def test_blocks_that_cannot_run_lean_run_beside_those_that_can() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..nn.layer import Activity, Spiking, Weights
 from ..nn.network import Run, State, Visit
-from ..rules.factors import Local
+from ..rules.factors import Collapsed, Local
 from ..rules.signal import Told
 from .credit import Credit
 from .gradients import Gradients, learns
@@ -103,11 +103,19 @@ def learn_block(
 
 def learn_readout(credit: Credit, run: Run, target: Target, gradients: Gradients) -> Tensor:
     """Contract the readout's whole sequence; gives back ∂L/∂logits [T, B, C]."""
+    assert run.logits is not None and run.readout_input is not None  # `Credit` has checked
+    return contract_readout(credit, run.readout_input, run.logits, target, gradients)[0]
+
+
+def contract_readout(
+    credit: Credit, x: Tensor, logits: Tensor, target: Target, gradients: Gradients
+) -> tuple[Tensor, Collapsed | None]:
+    """The readout on x [T, B, n]: ∂L/∂logits [T, B, C], and what was contracted if it learns."""
+    error = credit.loss.error(logits, target.y, target.weight)
     name = credit.net.readout_name
-    assert name is not None and run.logits is not None and run.readout_input is not None
-    error = credit.loss.error(run.logits, target.y, target.weight)
-    if credit.readout_learns():
-        local = Local(torch.ones_like(error), error, error)
-        collapsed = credit.eligibility(name).collapse(error, local)
-        gradients.add_sequence(name, collapsed, {"input": run.readout_input})
-    return error
+    if name is None or not credit.readout_learns():
+        return error, None
+    local = Local(torch.ones_like(error), error, error)
+    collapsed = credit.eligibility(name).collapse(error, local)
+    gradients.add_sequence(name, collapsed, {"input": x})
+    return error, collapsed

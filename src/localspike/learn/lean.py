@@ -26,7 +26,7 @@ from ..rules.projection import BoundProjection
 from .credit import Credit
 from .gradients import Gradients
 from .layerwise import Layerwise, learn_block
-from .lean_credit import AFFERENTS, Between, learn, learn_readout
+from .lean_credit import AFFERENTS, Between, crosses, learn, learn_readout
 from .outcome import Outcome
 from .targets import Target
 
@@ -108,7 +108,8 @@ class LeanLayerwise(Layerwise):
         """The time steps [T, B, ...] in groups that are worked through one after the other."""
         steps = len(frames)
         whole = len(self.lean) < len(self.net.blocks) or is_static(frames)
-        if whole or not all(type(bound) in CONTINUED for bound in self.credit.bound.values()):
+        known = all(type(bound) in CONTINUED for bound in self.credit.bound.values())
+        if whole or not known or not crosses(self.credit):
             return [slice(0, steps)]
         return in_parts(steps, steps_at_once(steps, frames.shape[1], self.net.largest))
 

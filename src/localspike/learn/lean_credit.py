@@ -14,16 +14,15 @@ from torch import Tensor
 from ..kernels import fused, slopes, windows
 from ..kernels.maxpool import channels_last
 from ..kernels.slopes import Slopes
-from ..kernels.trace import trace_reverse
 from ..kernels.windows import Windows
 from ..nn import lean
 from ..nn.layer import is_static
 from ..rules.class_basis import BoundClassBasis
 from ..rules.eligibility import TwoTrace
-from ..rules.factors import Collapsed
 from ..rules.signal import Told
 from .credit import Credit
 from .gradients import Gradients, learns
+from .layerwise import contract_readout
 from .targets import Target
 
 AFFERENTS = ("input", "recurrent")
@@ -81,8 +80,8 @@ def learn(
     at_input = post.c.sum(0) if static else post.c
     gradients.add_weight(name, lean.contract(block, kept, at_input, engine.dtype))
     if block.recurrent is not None:
-        grad = lean.contract_recurrent(block, kept, post.c, engine.dtype)
-        gradients.add_weight(name, grad, "recurrent")
+        for grad in lean.contract_recurrent(block, kept, post.c, engine.dtype):
+            gradients.add_weight(name, grad, "recurrent")
     if before is not None and post.lead is not None:
         gradients.add_products(name, post.lead, _reaching(before, kept, constants.pre_decay))
     return _after(kept, before, constants, told.state) if more else Between({}, None, told.state)
@@ -153,6 +152,15 @@ def _flat(x: Slopes) -> Slopes:
     return x.shaped(fused.flat(x.source))
 
 
+def crosses(credit: Credit) -> bool:
+    """Whether the readout's trace can go on from part to part: it is one plain pre trace."""
+    if not credit.readout_learns():
+        return True
+    rule = credit.eligibility(credit.net.readout_name or "")
+    plain = type(rule) is TwoTrace and rule.pre_gain == 1.0 and not rule.post_gain
+    return plain and not rule.fast_decay_of("input")  # type: ignore[attr-defined]
+
+
 def learn_readout(
     credit: Credit,
     x: Tensor,
@@ -163,16 +171,13 @@ def learn_readout(
     more: bool,
 ) -> Between:
     """The readout's part of `learn`, on its input x [T, B, n] and logits [T, B, C]."""
+    _, collapsed = contract_readout(credit, x, logits, target, gradients)
     name = credit.net.readout_name
-    assert name is not None  # `Credit` has checked
-    if not credit.readout_learns():
+    if collapsed is None or name is None or (before is None and not more):
         return Between({})
-    rule, error = credit.eligibility(name), credit.loss.error(logits, target.y, target.weight)
-    assert isinstance(rule, TwoTrace)  # what `for_readout` of one is
+    rule, c = credit.eligibility(name), collapsed.post["input"]
+    assert isinstance(rule, TwoTrace)  # `crosses`
     decay = rule.decay_of("input")
-    c = trace_reverse(error, decay) if decay else error
-    bias = c if rule.trace_bias else error
-    gradients.add_sequence(name, Collapsed({"input": c}, bias), {"input": x})
     if not decay:
         return Between({})
     if before is not None:

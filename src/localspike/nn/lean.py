@@ -18,7 +18,7 @@ from ..kernels.surrogate import Surrogate
 from ..kernels.windows import Windows, spread
 from .layer import BlockState, Spiking, Weights, is_static, merged_currents
 from .neuron import LIF
-from .synapse import Conv2d, Synapse
+from .synapse import Conv2d, Linear, Synapse
 from .tail import AvgPool, GlobalAvgPool, MaxPool
 
 
@@ -58,6 +58,12 @@ def obstacle(block: Spiking) -> str | None:
         return f"it is a {type(block).__name__}, which may do something else"
     if type(block.neuron) is not LIF:
         return f"its neurons are {type(block.neuron).__name__}"
+    feedback = block.recurrent
+    # Its products are made within a kernel, which calls no method and no hook of the synapse.
+    if feedback is not None and type(feedback) is not Linear:
+        return f"its recurrent synapse is a {type(feedback).__name__}, which may do something else"
+    if feedback is not None and (feedback._forward_hooks or feedback._forward_pre_hooks):
+        return "its recurrent synapse has a hook"
     return None
 
 
@@ -183,14 +189,14 @@ def contract(block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None
 
 def contract_recurrent(
     block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None
-) -> Tensor:
-    """post [T, B, ...] ⊗ o[t−1], in the shape of the recurrent weight."""
+) -> list[Tensor]:
+    """post [T, B, ...] ⊗ o[t−1] in summands of the shape of the recurrent weight."""
     synapse = block.recurrent
     assert synapse is not None and kept.o is not None and kept.o_prev is not None  # it recurs
-    first = synapse.contract(post[0], kept.o_prev.to(post.dtype), dtype)
-    if len(post) == 1:
-        return first
-    return first + synapse.contract(post[1:].flatten(0, 1), kept.o[:-1].flatten(0, 1), dtype)
+    found = [synapse.contract(post[0], kept.o_prev.to(post.dtype), dtype)]
+    if len(post) > 1:
+        found.append(synapse.contract(post[1:].flatten(0, 1), kept.o[:-1].flatten(0, 1), dtype))
+    return found
 
 
 def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
