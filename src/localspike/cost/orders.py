@@ -58,7 +58,7 @@ def orders(build: Build, sizes: Sizes | None = None) -> dict[str, str]:
     before = _counts(build, sizes)
     after = {factor: _counts(build, sizes.doubled(factor)) for factor in FACTORS}
     return {
-        name: _product({f: round(log2(after[f][name] / n)) for f in FACTORS})
+        name: _product({f: round(log2(after[f][name] / n)) for f in FACTORS}) if n else "none"
         for name, n in before.items()
     }
 
