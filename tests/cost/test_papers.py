@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from localspike import models, rules
@@ -12,6 +14,7 @@ from localspike.cost.report import report_on
 from localspike.describe import describe
 from localspike.recipes.cost_papers import order_table, tess_table
 
+PAGE = Path(__file__).parents[2] / "docs" / "cost.md"
 TESS = {row["data"]: row for row in tess_table()}
 NOT_FOLLOWING = {
     "CIFAR10-DVS": {
@@ -60,6 +63,19 @@ def test_what_does_not_follow_from_the_network_as_it_is_is_named(data: str) -> N
         float(f["ours"]) - float(f["paper"]) == pytest.approx(float(f["difference"]), abs=1e-6)
         for f in TESS[data]["figures"]
     )
+
+
+def test_the_page_has_every_figure() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for row in TESS.values():
+        for f in row["figures"]:
+            if "/" not in f["figure"]:
+                away = "0" if f["follows"] else f["difference"]
+                cells = (row["data"], f["figure"], f["paper"], f["ours"], away)
+                assert f"| {' | '.join(cells)} | {f['first_block_twice']} |" in text
+        totals = [f"{t['total'] / 1e6:,.0f}e6" for t in row["totals"]]
+        (line,) = (x for x in text.splitlines() if x.startswith(f"| {row['data']}, T = "))
+        assert [cell.split()[0].rstrip(",") for cell in line.split("|")[2:-1]] == totals
 
 
 def test_the_published_ratios() -> None:

@@ -137,11 +137,8 @@ def _sent(
         return 0
     reached, steps = view.reached(), view.signal_steps
     below, *loop = afferents
-    through_time = trace.kind == "ThroughTime"
     asked = any(source in reached for source in block.sources)
-    if block.kind == "readout" and not through_time:
-        asked = bool(reached)
     found = steps * below.samples * below.products if asked else 0
-    if through_time and loop and block.name in reached:
+    if trace.kind == "ThroughTime" and loop and block.name in reached:
         found += (view.setting.steps - 1) * loop[0].samples * loop[0].products
     return found
