@@ -10,6 +10,7 @@ import torch
 
 from .. import rules
 from ..describe import describe_network
+from ..learn.capture import PATIENCE
 from ..learn.learner import Learner
 from . import figures, overhead, record
 from .job import LEARNING_RATE
@@ -20,7 +21,7 @@ WHAT = (
     "steps per second of a stream at B=1 that learns at every step (update='step', Adam), and the "
     "share of a step outside PyTorch's operations (the profiler's self times; low and high bound)"
 )
-_WARM = 50
+_WARM = 2 * PATIENCE  # steps before any is timed: by then a step that can be captured is
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def run(request: Request, say: Say) -> dict[str, Any]:
         "rule": request.rule,
         "batch": request.batch,
         "threads": request.threads,
-        "compiled": learner.compiles,
+        "capture": learner.capture_reason,
         "macs_per_step": sum(b.macs for b in describe_network(net)),
         "step_s": figures.spread(times),
         "steps_per_second": 1 / figures.spread(times)["median"],

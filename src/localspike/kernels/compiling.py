@@ -108,18 +108,23 @@ def seconds_spent() -> float:
 class Kernel:
     """A function of tensors that is compiled at its first call within `compiled`.
 
-    Sizes are free in the compiled form, apart from T, over which loops are unrolled. Should
-    compiling fail, one warning says why and eager goes on.
+    Sizes are free in the compiled form (unless not ``dynamic``), apart from T, over which loops are
+    unrolled. Should compiling fail, one warning says why and eager goes on: ``failed``.
 
     >>> Kernel(lambda x: 2 * x)(torch.ones(2))
     tensor([2., 2.])
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], dynamic: bool = True) -> None:
+        self.function, self.dynamic = function, dynamic
         self._compiled: Callable[..., Any] | None = None
         self._seen: set[object] = set()
         self._failed = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the compiler could not do it."""
+        return self._failed
 
     def __call__(self, *tensors: Tensor | bool | None, key: object = None) -> Any:
         """The result; ``key`` names the variant, so that a first call is known as one."""
@@ -130,7 +135,7 @@ class Kernel:
         try:
             if self._compiled is None:
                 _allow_variants()
-                self._compiled = torch.compile(self.function, dynamic=True, fullgraph=True)
+                self._compiled = torch.compile(self.function, dynamic=self.dynamic, fullgraph=True)
             result = self._compiled(*tensors)
         except Exception as error:  # whatever a compiler raises: no kernel, and eager is right
             return self._give_up(error, tensors)

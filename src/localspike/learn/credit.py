@@ -47,7 +47,7 @@ class Credit:
 
     def bind(self) -> None:
         """Bind the signal to every block, in the dtype and on the device the network has now."""
-        like, signal, before = next(self.net.parameters()), self.rule.signal, self.bound
+        like, signal, before = self.net.like, self.rule.signal, self.bound
         self._bound_to = (like.dtype, like.device)
         bound = {n: signal.bind(self._info(n, i), like) for i, n in enumerate(self.net.blocks)}
         self.bound = {name: b for name, b in bound.items() if b is not None}
@@ -58,7 +58,7 @@ class Credit:
 
     def follow(self) -> None:
         """Bind again if the network has been moved or converted since."""
-        like = next(self.net.parameters())
+        like = self.net.like
         if (like.dtype, like.device) != self._bound_to:
             self.bind()
 

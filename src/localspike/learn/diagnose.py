@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +14,8 @@ from ..kernels.surrogate import spike_function
 from ..nn.network import INPUT, Network, State
 from .credit import Credit
 from .gradients import Gradients
-from .streaming import Streaming, StreamState
+from .stream_state import StreamState
+from .streaming import Streaming
 from .targets import Target
 
 _FIX = "Lower the learning rate, clip gradients (clip_norm), or check the data's range"
@@ -25,14 +28,27 @@ def gradient_norms(net: Network) -> dict[str, float]:
     >>> gradient_norms(models.mlp(20, (30,), 4))
     {'hidden1': 0.0, 'readout': 0.0}
     """
-    blocks = list(net.modules_by_name.items())
-    zero = next(net.parameters()).new_zeros(())
-    norms = []
-    for _, block in blocks:
+    return dict(zip(net.modules_by_name, _norms(net).tolist(), strict=True))
+
+
+def _norms(net: Network) -> Tensor:
+    """Norm of every block's ``.grad`` [blocks]."""
+    zero, norms = net.like.new_zeros(()), []
+    for block in net.modules_by_name.values():
         grads = [p.grad for p in block.parameters() if p.grad is not None]
         parts = torch._foreach_norm(grads) if grads else []
         norms.append(torch.stack(list(parts)).norm() if parts else zero)
-    return dict(zip((name for name, _ in blocks), torch.stack(norms).tolist(), strict=True))
+    return torch.stack(norms)
+
+
+def all_finite(tensors: Iterable[Tensor]) -> Tensor | None:
+    """Whether all numbers of all tensors are finite, 0-d; None without a tensor.
+
+    >>> all_finite([torch.ones(2), torch.tensor([float("nan")])])
+    tensor(False)
+    """
+    flags = [x.isfinite().all() for x in tensors]
+    return torch.stack(flags).all() if flags else None
 
 
 def state_is_finite(state: State) -> bool:
@@ -46,10 +62,57 @@ def state_is_finite(state: State) -> bool:
     True
     """
     # A finite sum has finite terms only; looking at each is left to the rare sum that overflows.
-    sums = torch.stack([block.v.sum() for block in state.values()])
-    return bool(torch.isfinite(sums).all()) or all(
+    return bool(_finite_sums(state)) or all(
         bool(torch.isfinite(block.v).all()) for block in state.values()
     )
+
+
+def _finite_sums(state: State) -> Tensor:
+    return torch.isfinite(torch.stack([block.v.sum() for block in state.values()])).all()
+
+
+class Report(NamedTuple):
+    """What a host must know of a step: whether frame, membranes and the rule's own gradients are
+    finite, mean firing rates by block and, where gradients were written, their norms by block."""
+
+    frame: bool
+    membranes: bool
+    own: bool
+    rates: dict[str, float]
+    norms: dict[str, float]
+
+    @property
+    def gradients(self) -> bool:
+        """Whether all gradients are finite."""
+        return self.own and all(math.isfinite(norm) for norm in self.norms.values())
+
+
+def report(
+    credit: Credit, x: Tensor, state: State, rates: Mapping[str, Tensor], written: bool
+) -> Tensor:
+    """The numbers of a `Report` as one tensor, so that a step costs its host one transfer.
+
+    ``rates`` are [B] by block.
+    """
+    own = [p.grad for p in credit.own_parameters().values() if p.grad is not None]
+    flags = [x.isfinite().all(), _finite_sums(state), all_finite(own if written else [])]
+    like = credit.net.like
+    told = [like.new_ones(()) if flag is None else flag.to(like.dtype) for flag in flags]
+    numbers = torch.stack([*told, *(rate.mean() for rate in rates.values())])
+    return torch.cat((numbers, _norms(credit.net))) if written else numbers
+
+
+def read(numbers: list[float], net: Network) -> Report:
+    """The report of these numbers.
+
+    >>> from localspike.nn import models
+    >>> read([1.0, 1.0, 1.0, 0.25], models.mlp(20, (30,), 4)).rates
+    {'hidden1': 0.25}
+    """
+    (frame, membranes, own), rest = map(bool, numbers[:3]), numbers[3:]
+    rates = dict(zip(net.blocks, rest, strict=False))
+    norms = dict(zip(net.modules_by_name, rest[len(rates) :], strict=False))
+    return Report(frame, membranes, own, rates, norms)
 
 
 def explain(

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, DataError, IllegalError, ShapeError
+from ..errors import ConfigError, IllegalError
 from ..kernels.compiling import Compile, compiled, wanted
 from ..nn.network import Network, masked_sum
 from ..rules.base import Rule
 from .bptt import ThroughTimeSchedule
+from .capture import Capture
 from .checks import Precision, adopt_own, check_optimizer, check_tensors, compute_dtype, load_own
 from .credit import Credit
-from .diagnose import explain, explain_stream, gradient_norms, state_is_finite
+from .diagnose import all_finite, explain, gradient_norms, state_is_finite
 from .gradients import Gradients
 from .layerwise import Layerwise
 from .lean import LeanLayerwise
@@ -24,15 +25,17 @@ from .loss import CrossEntropy, Loss
 from .outcome import Outcome, Result
 from .probe import Probe
 from .regulariser import FiringRate
-from .schedule import Name, Update, choose, obstacles
-from .streaming import Streaming, StreamState, summed_up
+from .schedule import Name, Update, choose
+from .stepping import Stepper
+from .stream_learning import StreamLearning
+from .streaming import summed_up
 from .targets import ActiveSteps, Target, chosen_steps, make_targets
 from .two_sweep import TwoSweep
 
 WORTHWHILE = 50_000  # neurons from which on a compiler's seconds are taken to pay
 
 
-class Learner:
+class Learner(StreamLearning):
     """Trains a network with a rule. Gradients arrive in ``.grad``; the optimiser applies them.
 
     Parameters
@@ -61,6 +64,11 @@ class Learner:
     compile:
         "auto" compiles the elementwise kernels of large nets where there is a compiler, "on" and
         "off" say so; the numbers are those of eager code within rounding. `compiles` is the choice.
+        Captured steps are compiled only by "on": seconds for each, which nets of much elementwise
+        work take back.
+    capture:
+        "auto" runs a streaming step that is repeated as one program without Python, with equal
+        numbers; "on" from a stream's second step, or refuses; "off" never. `capture_reason` says.
 
     >>> from localspike import models, rules
     >>> net = models.mlp(20, (30,), 4)
@@ -87,6 +95,7 @@ class Learner:
         firing_rate: FiringRate | None = None,
         precision: Precision = "float32",
         compile: Compile = "auto",
+        capture: Capture = "auto",
         seed: int = 0,
         probe: Probe | None = None,
     ) -> None:
@@ -110,13 +119,14 @@ class Learner:
         device = next(net.parameters()).device
         self.compiles = wanted(compile, device, net.neurons, WORTHWHILE)
         self.probe = probe
+        self._stepper = Stepper(self.credit, self.dtype, probe, capture, compile == "on")
         self.lean = (
             self.schedule == "layerwise" and probe is None and lean_obstacle(self.credit) is None
         )
         self.generator = torch.Generator().manual_seed(seed)
         self.gathered = 0
         self.grad_norms: dict[str, float] = {}
-        self._own_stream: StreamState | None = None
+        self._own_stream = None
 
     # -- whole sequences -------------------------------------------------------------------
 
@@ -222,23 +232,20 @@ class Learner:
     def _run_streaming(
         self, frames: Tensor, target: Target, active: list[bool], training: bool, learn: bool
     ) -> Outcome:
-        engine = Streaming(self.credit, self.dtype, self.probe)
+        engine = self._stepper.engine
         state, steps = engine.init(frames.shape[1], training, self.generator), []
         always = self.credit.companion is not None  # targets are run at every step
         for t, x in enumerate(frames.unbind(0)):
             now = target.at(t) if active[t] or always else None
-            steps.append(engine.step(x, now, state))
-            if learn and self.update == "step" and active[t]:
-                self._take(state)
-                self._require_finite(state_is_finite(state.net), frames, target)
-                self._apply(frames, target)
+            apply = learn and self.update == "step" and active[t]
+            step, told = self._stepper.take(x, now, state, apply, watch=apply)
+            steps.append(step)
+            if told is not None:
+                self.grad_norms = told.norms
+                self._require_finite(told.membranes and told.gradients, frames, target)
+                self._step_optimizer()
         state.gradients.write()
         return summed_up(steps, state.net, target.valid)
-
-    def _take(self, state: StreamState) -> None:
-        """Let a stream's gathered gradient be the whole ``.grad``."""
-        self._zero_grad()
-        state.gradients.write()
 
     def _apply_gathered(self, frames: Tensor | None = None, target: Target | None = None) -> None:
         """Average the gathered batches' gradients and step."""
@@ -255,7 +262,7 @@ class Learner:
 
     def _parameters(self) -> list[torch.nn.Parameter]:
         """The network's and the rule's own."""
-        return [*self.net.parameters(), *self.credit.own_parameters().values()]
+        return self._stepper.parameters()
 
     def _zero_grad(self) -> None:
         for p in self._parameters():
@@ -264,8 +271,10 @@ class Learner:
     def _norms_are_finite(self) -> bool:
         self.grad_norms = gradient_norms(self.net)
         own = [p.grad for p in self.credit.own_parameters().values() if p.grad is not None]
-        finite = not own or bool(torch.stack([g.isfinite().all() for g in own]).all())
-        return finite and all(math.isfinite(norm) for norm in self.grad_norms.values())
+        finite = all_finite(own)
+        return (finite is None or bool(finite)) and all(
+            math.isfinite(norm) for norm in self.grad_norms.values()
+        )
 
     def _step_optimizer(self) -> None:
         if self.clip_norm is not None:
@@ -288,90 +297,6 @@ class Learner:
         values = torch.stack(list(outcome.rates.values())).tolist() if outcome.rates else []
         rates = dict(zip(outcome.rates, values, strict=True))
         return Result(outcome.loss, masked_sum(outcome.logits, lengths), rates)
-
-    # -- one time step at a time -----------------------------------------------------------
-
-    def init_stream(self, batch: int) -> StreamState:
-        """A fresh state for `stream`; several can run interleaved, each with its own gradient."""
-        return Streaming(self.credit, self.dtype).init(batch, training=False)
-
-    @torch.no_grad()
-    def stream(
-        self, x: Tensor, labels: Tensor | None = None, state: StreamState | None = None
-    ) -> Result:
-        """One time step x [B, ...] of an endless sequence; memory is constant for ever.
-
-        With labels ([B] classes or [B, C] values) the step learns: with update="step" the
-        weights change now, with "sequence" gradients gather until `end_sequence`. Without
-        labels states and traces run and nothing is learned. There is no dropout. ``state``
-        defaults to the learner's own, started at the first step, dropped by `end_sequence`.
-        """
-        self._require_streamable()
-        state = self._stream_state(x, state)
-        if labels is not None:
-            check_tensors(labels, None)
-        target = None if labels is None else self._step_target(x, labels)
-        step = Streaming(self.credit, self.dtype, self.probe).step(x, target, state)
-        if not state_is_finite(state.net):
-            raise explain_stream(self.net, state)
-        if target is not None and self.update == "step":
-            self._take(state)
-            self._apply_stream(state)
-        return self._result(summed_up([step], state.net), None)
-
-    @torch.no_grad()
-    def end_sequence(self, state: StreamState | None = None) -> None:
-        """Apply what a stream has gathered (update="sequence"); the learner's own is forgotten."""
-        ended = state or self._own_stream
-        if state is None:
-            self._own_stream = None
-        if ended is not None and ended.gradients.weight:
-            self._take(ended)
-            self._apply_stream(ended)
-
-    def _apply_stream(self, state: StreamState) -> None:
-        if not self._norms_are_finite():
-            error = explain_stream(self.net, state)
-            self._zero_grad()
-            raise error
-        self._step_optimizer()
-
-    def _require_streamable(self) -> None:
-        why = obstacles(self.rule, self.update)["streaming"]
-        if why is not None:
-            raise IllegalError(f"rule {self.rule.name!r} cannot stream: {why}")
-        if self.accumulate > 1:
-            raise IllegalError("a stream cannot accumulate over batches", fix="Use accumulate=1")
-        if not (isinstance(self.active_steps, str) and self.active_steps == "all"):
-            raise IllegalError(
-                "an endless stream has no last step, so active_steps cannot choose",
-                got=self.active_steps,
-                expected="'all'",
-                fix="Pass labels only at the steps that should learn",
-            )
-
-    def _stream_state(self, x: Tensor, state: StreamState | None) -> StreamState:
-        self.net.check_step(x)
-        self.credit.follow()
-        if len(x) == 0:
-            raise ShapeError("an empty batch: no sample", got=list(x.shape), expected="B >= 1")
-        if not bool(torch.isfinite(x).all()):
-            raise DataError("a frame holds a non-finite value", expected="finite numbers")
-        if state is None:
-            state = self._own_stream = self._own_stream or self.init_stream(len(x))
-        last = list(state.net.values())[-1]  # the readout's: companions do not get there
-        if len(last.v) != len(x):
-            raise ShapeError(
-                "the batch changed within a stream",
-                got=len(x),
-                expected=len(last.v),
-                fix="Call end_sequence() first, or pass another state",
-            )
-        return state
-
-    def _step_target(self, x: Tensor, labels: Tensor) -> Target:
-        target, _ = make_targets(self.loss, labels, self.credit.classes, 1, len(x), None, "all", x)
-        return target.at(0)
 
     # -- checkpoints -----------------------------------------------------------------------
 

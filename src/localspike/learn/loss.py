@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ConfigError, DataError, ShapeError
+
+_FEW = 64  # labels that Python compares faster than PyTorch
 
 
 class Loss(Protocol):
@@ -90,7 +91,7 @@ class CrossEntropy:
 
         Shares add up to one, as CutMix and mixup make them; their class weight is the mean.
         """
-        y = _one_hot(labels, classes).to(dtype or torch.get_default_dtype())
+        y = _one_hot(labels, classes, dtype or torch.get_default_dtype())
         weights = torch.full(y.shape[:-1], self.scale, dtype=y.dtype, device=y.device)
         if self.class_weights is not None:
             weights = weights * (y @ self._table(classes, y.dtype).to(y.device))
@@ -162,12 +163,13 @@ class SquaredError:
         return w[..., None] * (z - y)
 
 
-def _one_hot(labels: Tensor, classes: int) -> Tensor:
+def _one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     if labels.is_floating_point() and labels.ndim > 1 and labels.shape[-1] == classes:
         _check_shares(labels)
-        return labels
+        return labels.to(dtype)
     _check_classes(labels, classes)
-    return F.one_hot(labels.long(), classes)
+    y = torch.zeros((*labels.shape, classes), dtype=dtype, device=labels.device)
+    return y.scatter_(-1, labels.long()[..., None], 1.0)
 
 
 def _check_shares(labels: Tensor) -> None:
@@ -191,7 +193,10 @@ def _check_classes(labels: Tensor, classes: int) -> None:
         )
     if not labels.numel():
         return
-    lowest, highest = torch.stack(labels.aminmax()).tolist()  # a device is asked once
+    # A device is asked once; of few labels Python finds the ends faster.
+    few = labels.numel() <= _FEW
+    ends = (labels.flatten() if few else torch.stack(labels.aminmax())).tolist()
+    lowest, highest = min(ends), max(ends)
     if lowest < 0 or highest >= classes:
         raise DataError(
             "labels out of range",

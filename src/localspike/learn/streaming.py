@@ -6,8 +6,7 @@ the readout has given its error. Nothing of a step outlives it but state and tra
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,42 +14,14 @@ from torch import Tensor
 from ..errors import IllegalError
 from ..kernels.surrogate import spike_function
 from ..nn.layer import Activity, Spiking, Weights
-from ..nn.network import INPUT, Network, State, mean_rate
-from ..rules.factors import Factors, Local, tensors_of
+from ..nn.network import INPUT, State, mean_rate
+from ..rules.factors import Factors, Local
 from .credit import Credit
 from .gradients import Gradients, learns
 from .outcome import Outcome
 from .probe import Probe
+from .stream_state import StreamState
 from .targets import Target, no_target
-
-
-@dataclass
-class StreamState:
-    """Everything one sequence batch carries from step to step: states, traces, filtered latents.
-
-    ``gradients`` gathers what steps have learned but no optimiser step has applied yet;
-    ``weights`` are the effective weights of the parameters' ``versions``, a count of the network's
-    updates first: not every optimiser leaves a mark on the tensors it changes.
-    """
-
-    net: State
-    gradients: Gradients
-    traces: dict[str, Any] = field(default_factory=dict)
-    signals: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0
-    weights: dict[str, Weights] = field(default_factory=dict)
-    versions: tuple[int, ...] = ()
-
-    def effective_weights(self, net: Network) -> dict[str, Weights]:
-        """The network's effective weights, worked out again only where a parameter changed."""
-        versions = (net.updates, *(p._version for p in net.parameters()))
-        if versions != self.versions:
-            self.weights, self.versions = net.weights(), versions
-        return self.weights
-
-    def tensors(self) -> list[Tensor]:
-        """Every tensor held, for measuring the state's size."""
-        return [*tensors_of(self.net), *tensors_of(self.traces), *tensors_of(self.signals)]
 
 
 class Step(NamedTuple):
@@ -85,7 +56,11 @@ class Streaming:
         companion = self.credit.companion
         extra = 0 if companion is None else companion.count(batch)
         state = self.net.init_state(batch, training=training, generator=generator, extra=extra)
-        return StreamState(state, Gradients(self.net, self.dtype, self.credit.own_parameters()))
+        return StreamState(state, self.gradients(), batch)
+
+    def gradients(self) -> Gradients:
+        """Nothing gathered yet."""
+        return Gradients(self.net, self.dtype, self.credit.own_parameters())
 
     @torch.no_grad()
     def step(

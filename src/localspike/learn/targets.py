@@ -46,6 +46,20 @@ def no_target(like: Tensor, classes: int) -> Target:
     return Target(y, y[:, 0], None)
 
 
+def step_target(loss: Loss, labels: Tensor, classes: int, like: Tensor) -> Target:
+    """The target of one step's labels, [B] classes or [B, C] values, for frames ``like`` [B, ...].
+
+    >>> from localspike.learn.loss import CrossEntropy
+    >>> step_target(CrossEntropy(), torch.tensor([1]), 2, torch.zeros(1, 3)).y
+    tensor([[0., 1.]])
+    """
+    batch = len(like)
+    y, weight = loss.prepare(labels.to(like.device), classes, like.dtype)
+    if tuple(weight.shape) != (batch,):  # [1, B] perhaps, or an error to be explained
+        return make_targets(loss, labels, classes, 1, batch, None, "all", like)[0].at(0)
+    return Target(y.to(like.dtype), weight.to(like.dtype) / batch, None)
+
+
 def make_targets(
     loss: Loss,
     labels: Tensor,

@@ -79,6 +79,13 @@ class Network(nn.Module):
         return module if isinstance(module, Readout) else None
 
     @property
+    def like(self) -> Tensor:
+        """The first block's weight: its dtype and device are the network's."""
+        first = next(iter(self.modules_by_name.values()))
+        weight: Tensor = first.synapse.weight  # type: ignore[union-attr, assignment]
+        return weight
+
+    @property
     def neurons(self) -> int:
         """Spiking neurons of one sample."""
         return sum(self._neurons())
@@ -272,7 +279,7 @@ class Network(nn.Module):
         self, x: Tensor, expected: str | None = None, shape: Shape | None = None
     ) -> None:
         """Refuse one step's frames x [B, ...] of the wrong shape, dtype or device."""
-        weight = next(self.parameters())
+        weight = self.like
         if tuple(x.shape[1:]) != self.sample_shape:
             expected = expected or f"[B, {', '.join(map(str, self.sample_shape))}]"
             raise ShapeError(
