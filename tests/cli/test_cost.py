@@ -47,6 +47,7 @@ def test_a_recipe_prints_every_rule_and_its_own_by_block(command: Callable[..., 
     assert said.code == 0 and said.err == ""
     lines = said.out.splitlines()
     assert "T = 50, batch of 64" in lines[0]
+    assert lines[1] == "weights 233,640 bytes; without learning 104,960 held"  # 4 · 64 · 410
     for name in rules.PRESETS:
         assert any(line.split()[:1] == [name] for line in lines), name
     row = next(line for line in lines if re.match(r"tess +layerwise", line))

@@ -16,8 +16,10 @@ def rule_lines(found: Tree) -> list[str]:
     head = f"{found['recipe']}: T = {found['steps']}, batch of {found['batch']}{still}"
     columns = ("rule", "schedule", *KINDS, "paper's signal", "a sequence", "x forward")
     rows = [_rule_row(found, *entry) for entry in _schedules(found)]
+    weights, idle = found["weights_bytes"], found["inference_bytes"]
     lines = [
         f"{head}. MACs of one sample and step (and of its sequence), bytes of the batch.",
+        f"weights {weights:,} bytes; without learning {idle:,} held",
         table([(*columns, "bytes held", "matrix bytes"), *rows]),
     ]
     for name, rule in found["rules"].items():

@@ -10,7 +10,7 @@ import torch
 from .. import data, rules
 from ..config import RunConfig, build_network, build_rule
 from ..config.options import nearest
-from ..cost import Setting, operations
+from ..cost import Setting, inference, operations
 from ..cost.paper import signal_macs
 from ..cost.report import Report, bytes_of, report_on
 from ..cost.setting import SCHEDULES
@@ -67,9 +67,16 @@ def costs(config: RunConfig, asked: Asked | None = None) -> dict[str, Any]:
         "signal_steps": setting.signal_steps,
         "static": setting.static,
         "weights_bytes": bytes_of(sum(p.numel() for p in net.parameters())),
+        "inference_bytes": _inference(net, config, setting),
         "rules": found,
     }
     return tree | _operations(net, config, asked)
+
+
+def _inference(net: Network, config: RunConfig, setting: Setting) -> int:
+    """Bytes of what a batch carries without learning."""
+    found = inference(describe(net, build_rule(config)), setting)
+    return bytes_of(sum(n for buffers in found.values() for n in buffers.values()))
 
 
 def _rules(config: RunConfig, asked: Asked) -> list[tuple[str, Rule]]:
