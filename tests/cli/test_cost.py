@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from helpers_cli import Said
 from localspike import data, rules
-from localspike.config import RunConfig
+from localspike.config import RunConfig, build_network, build_rule
+from localspike.learn import Learner
+from localspike.learn.meter import macs_of
 from localspike.recipes import recipe
 from localspike.recipes.costs import STILL, Asked, costs
 
@@ -103,6 +106,17 @@ def test_only_steps_with_a_signal_contract(active: object, steps: int) -> None:
         return total
 
     assert steps * contraction() == 50 * contraction(active_steps=active)
+
+
+def test_a_long_run_is_counted_in_the_parts_it_is_worked_through() -> None:
+    config = recipe("keywords-leaky-tess")
+    found = costs(config, Asked(steps=100, batch=64, rules=("tess",)))["rules"]["tess"]
+    net = build_network(config)
+    learner = Learner(net, build_rule(config), compile="off")
+    ran = macs_of(learner, torch.zeros(100, 64, 80), torch.zeros(64, dtype=torch.int64))
+    layerwise, streaming = (found["schedules"][s]["products"] for s in ("layerwise", "streaming"))
+    assert layerwise["total"] == ran
+    assert layerwise["contraction"] > streaming["contraction"]
 
 
 def test_updates_at_every_step_leave_only_streaming() -> None:

@@ -15,6 +15,7 @@ from localspike.describe import Description, describe
 from localspike.errors import ConfigError, IllegalError
 from localspike.learn.lean import LeanLayerwise
 from localspike.learn.meter import macs_of
+from localspike.learn.regulariser import FiringRate
 from localspike.learn.schedule import Name
 from localspike.nn import ALIF, Network
 from localspike.rules import Rule, Triangle, TwoTrace
@@ -166,6 +167,24 @@ def test_what_the_meter_does_not_see_of_one_sample() -> None:
     learner = Learner(net, rules.e_prop(), schedule="streaming")
     ran, said = both(learner, STEPS, 1)
     assert said - ran == STEPS * 7 * 9
+
+
+def test_what_the_meter_does_not_see_of_one_contrast() -> None:
+    net = models.mlp(9, (7, 6), CLASSES, rate=None)
+    frames, labels = batch(net, STEPS, 1)
+    learner = Learner(net, rules.tp(against="classes"), schedule="streaming")
+    ran, said = both(learner, STEPS, 1, (frames, labels))
+    assert said - ran == STEPS * CLASSES * (7 + 6)
+
+
+def test_a_regulariser_of_rates_contracts_once_more_behind_a_filter() -> None:
+    net = models.mlp(9, (7,), CLASSES, neuron=ALIF(), readout_decay=0.5, rate=None).double()
+    extra = {}
+    for rule in (rules.e_prop(), rules.tess()):
+        learner = Learner(net, rule, schedule="streaming", firing_rate=FiringRate(0.1, 1.0))
+        ran, said = both(learner)
+        extra[rule.name] = ran - said
+    assert extra == {"e_prop": STEPS * BATCH * 7 * 9, "tess": 0}
 
 
 def test_what_the_meter_counts_too_often_of_groups() -> None:

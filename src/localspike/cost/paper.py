@@ -33,9 +33,9 @@ AVERAGED = 3
 
 @dataclass(frozen=True)
 class Published:
-    """One row of the table: MACs in 1e6, memory in MiB, both in hundredths; traces per synapse.
+    """One row of the table: hundredths of 1e6 MACs and of a MiB; T, side and channels of the input.
 
-    ``bptt_classes`` are the classes the BPTT figure has.
+    ``post_gain`` is the α_post of TESS; ``bptt_classes`` are the classes the BPTT figure has.
     """
 
     data: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..describe import Description
+from ..describe import BlockDescription, Description
 from ..errors import ConfigError
 from .setting import Setting
 from .view import INPUT, View
@@ -46,19 +46,28 @@ def operations(
 'readout': Operations(accumulates=12.0, multiplies=0)}
     """
     names = [block.name for block in about.blocks if block.kind != "readout"]
-    given = {n: rates.get(n, -1.0) for n in names} if isinstance(rates, Mapping) else None
-    every = given or dict.fromkeys(names, float(rates))  # type: ignore[arg-type]
-    for name, rate in {**every, **({} if input_rate is None else {INPUT: input_rate})}.items():
-        if not 0.0 <= rate <= 1.0:
-            got = "none" if rate == -1.0 else rate
-            raise ConfigError(f"the rate of {name!r}", got=got, expected="spikes per step, 0..1")
+    every = rates if isinstance(rates, Mapping) else dict.fromkeys(names, rates)
+    for name in names:
+        _check(name, every.get(name))
+    if input_rate is not None:
+        _check(INPUT, input_rate)
     view = View(about, Setting())
-    return {block.name: _of(view, i, every, input_rate) for i, block in enumerate(about.blocks)}
+    return {block.name: _of(view, block, every, input_rate) for block in about.blocks}
 
 
-def _of(view: View, index: int, rates: Mapping[str, float], shown: float | None) -> Operations:
+def _check(name: str, rate: float | None) -> None:
+    if rate is None or not 0.0 <= rate <= 1.0:
+        raise ConfigError(
+            f"the rate of {name!r}",
+            got="none" if rate is None else rate,
+            expected="spikes per neuron and step, 0..1",
+        )
+
+
+def _of(
+    view: View, block: BlockDescription, rates: Mapping[str, float], shown: float | None
+) -> Operations:
     """A block that adds several sources gets the spikes of each; an analog one multiplies."""
-    block = view.about.blocks[index]
     below, *loop = view.afferents(block)
     driven = sum(rates[source] for source in block.sources if source != INPUT)
     multiplies = 0
