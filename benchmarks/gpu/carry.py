@@ -29,15 +29,27 @@ def pack(source: Path, carried: Path, mib: float) -> list[Path]:
         raise SystemExit(f"nothing to carry: no file below {source}")
     listed = {f"{source.name}/{path.relative_to(source).as_posix()}": path for path in files}
     digests = {name: digest(path) for name, path in listed.items()}
-    shutil.rmtree(carried, ignore_errors=True)
+    groups = list(grouped(listed, int(mib * MIB)))
+    clear(carried)
     parcels = []
-    for number, names in enumerate(grouped(listed, int(mib * MIB)), start=1):
+    for number, names in enumerate(groups, start=1):
         parcel = carried / str(number)
         for name in names:
             copy(listed[name], parcel / name)
         (parcel / LIST).write_text(json.dumps(digests, indent=1))
         parcels.append(parcel)
     return parcels
+
+
+def clear(carried: Path) -> None:
+    """Remove earlier parcels, and refuse a folder that holds anything else."""
+    found = sorted(carried.iterdir()) if carried.is_dir() else []
+    foreign = [p for p in found if not (p.name.isdecimal() and (p / LIST).is_file())]
+    if foreign or (carried.exists() and not carried.is_dir()):
+        what = foreign[0] if foreign else carried
+        raise SystemExit(f"{what} is no parcel: choose a new or empty folder with --carried")
+    for parcel in found:
+        shutil.rmtree(parcel)
 
 
 def grouped(listed: dict[str, Path], most: int) -> Iterator[list[str]]:
@@ -61,7 +73,10 @@ def unpack(carried: Path, root: Path) -> tuple[int, int]:
     lists = sorted(carried.glob(f"*/{LIST}"))
     if not lists:
         raise SystemExit(f"no parcel in {carried}")
-    digests = json.loads(lists[0].read_text())
+    try:
+        digests = dict(json.loads(lists[0].read_text()))
+    except (ValueError, TypeError):
+        raise SystemExit(f"{lists[0]} is damaged: carry that parcel again") from None
     for name, expected in digests.items():
         for parcel in (path.parent for path in lists):
             if (parcel / name).exists():

@@ -48,8 +48,11 @@ def command(asked: argparse.Namespace, folder: Path) -> list[str]:
 def part_of(asked: argparse.Namespace, folder: Path, mark: Path) -> dict[str, Any]:
     """Train for one part; what it took and how far it came. ``mark`` is there while it runs."""
     line, started = command(asked, folder), time.perf_counter()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    try:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise SystemExit(f"cannot write {asked.out}: {error.strerror}") from None
     code = subprocess.run(line, check=False).returncode
     seconds = round(time.perf_counter() - started, 3)
     mark.unlink()
@@ -118,21 +121,32 @@ def main(arguments: Sequence[str]) -> int:
     head = about(WHAT, "cifar10", {})
     head["command"] = shlex.join(["python", "benchmarks/gpu/cifar10.py", *arguments])
     head["revision"] = asked.revision or head["revision"]
-    parts = json.loads(kept.read_text())["parts"] if kept.exists() else []
+    parts = parts_before(kept)
     mark = asked.out / f"{name}.running"
     if mark.exists():
         parts.append(cut_part(folder, mark))
+        mark.unlink()
     if (folder / "result.json").exists():
         print(f"{folder} is finished")
     else:
         parts.append(part_of(asked, folder, mark))
     if not epochs(folder):
-        return int(parts[-1]["exit_code"]) or 1
+        return int(parts[-1]["exit_code"] or 1) if parts else 1
     found = head | summary(asked, folder, parts)
     write(found, asked.out, name)
     hand_back(asked.back, [kept, folder / "metrics.jsonl", folder / "result.json"], name)
     print(line_of(found))
-    return int(parts[-1]["exit_code"] or 0)
+    return int(parts[-1]["exit_code"] or 0) if parts else 0
+
+
+def parts_before(kept: Path) -> list[dict[str, Any]]:
+    """The parts of the record so far; a record that cannot be read is refused, not replaced."""
+    if not kept.exists():
+        return []
+    try:
+        return list(json.loads(kept.read_text())["parts"])
+    except (ValueError, TypeError, KeyError):
+        raise SystemExit(f"{kept} is damaged: move it away, and its times are lost") from None
 
 
 def hand_back(back: Path | None, files: Sequence[Path], name: str) -> None:

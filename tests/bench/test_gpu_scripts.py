@@ -214,3 +214,22 @@ def test_parcels_bring_every_file_and_notice_damage(
     (carried / "2" / "cifar10" / "d").write_bytes(b"else")
     with pytest.raises(SystemExit, match="damaged"):
         carry.main(unpack)
+    (carried / "2" / "files.json").write_text("[3")
+    with pytest.raises(SystemExit, match="damaged: carry that parcel again"):
+        carry.main(unpack)
+
+
+def test_packing_removes_nothing_but_earlier_parcels(tmp_path: Path) -> None:
+    carry, home = script("carry"), tmp_path / "home"
+    (home / "cifar10").mkdir(parents=True)
+    (home / "cifar10" / "a").write_text("a")
+    (home / "photo").write_text("kept")
+    with pytest.raises(SystemExit, match="no parcel: choose a new or empty folder"):
+        carry.main(["pack", str(home / "cifar10"), "--carried", str(home)])
+    assert (home / "photo").read_text() == "kept" and (home / "cifar10" / "a").exists()
+    carried = tmp_path / "carried"
+    for _ in range(2):  # the second time over the first parcel
+        assert carry.main(["pack", str(home / "cifar10"), "--carried", str(carried)]) == 0
+    with pytest.raises(SystemExit, match="raise --mib"):
+        carry.main(["pack", str(home / "cifar10"), "--carried", str(carried), "--mib", "1e-7"])
+    assert (carried / "1" / "cifar10" / "a").read_text() == "a"  # a refused call removes nothing

@@ -43,6 +43,21 @@ def test_what_a_device_does_is_what_the_cpu_does(pad: int, flip: bool, cutout: i
     assert not torch.equal(on_cpu, batch)
 
 
+def test_mean_and_deviation_may_be_any_numbers_and_stay_float32() -> None:
+    pixels, index = torch.full((4, 3, 8, 8), 51, dtype=torch.uint8), torch.arange(2)
+    expected = StaticImages(pixels, 2, (0.1, 0.2, 0.3), (0.5, 0.5, 0.5)).gather(index)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        images = StaticImages(pixels, 2, [0.1, 0.2, 0.3], [0.5, 0.5, 0.25])  # type: ignore[arg-type]
+        found = images.gather(index)
+    finally:
+        torch.set_default_dtype(before)
+    assert found.dtype == torch.float32
+    assert torch.equal(found[:, :2], expected[:, :2])
+    assert torch.equal(found[:, 2], 2 * expected[:, 2])
+
+
 def test_only_images_move_and_labels_stay() -> None:
     moved = images().on(META)
     assert moved.gather(torch.tensor([1])).device == META

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from localspike.config import RunConfig
+from localspike.errors import ConfigError
 from localspike.learn import trainer
 from localspike.learn.checkpoint import CheckpointStore
 from localspike.learn.interrupt import Paused
@@ -61,6 +62,43 @@ def test_checkpoints_in_every_third_epoch_change_nothing_but_what_is_written(
     quietly(small(*rare[:-1]), tmp_path / "parts", resume=True)  # how often is no part of the run
     assert saved == [3, 5, 1, 2, 3, 4, 5]
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "rare")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_sitting_of_no_time_is_refused(
+    small: Small, quietly: Callable[..., object], tmp_path: Path, seconds: float
+) -> None:
+    with pytest.raises(ConfigError, match="seconds"):
+        quietly(small("epochs=2"), tmp_path / "run", seconds=seconds)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rest_of_an_epoch_is_not_taken_for_a_whole_one(
+    small: Small,
+    quietly: Callable[..., object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second per batch; stopped before an epoch's last one, it goes on for 2 s of 10."""
+    now = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    step, batches = trainer.Trainer._step, []
+
+    def slowly(self: trainer.Trainer, batch: object) -> None:
+        step(self, batch)  # type: ignore[arg-type]
+        now[0] += 1.0
+        batches.append(len(self.train))
+        if len(batches) == len(self.train) - 1:
+            self.stop.asked = True
+
+    monkeypatch.setattr(trainer.Trainer, "_step", slowly)
+    config = small("epochs=9", "batch_size=8")
+    with pytest.raises(KeyboardInterrupt):
+        quietly(config, tmp_path / "run")
+    assert batches[0] > 2
+    with pytest.raises(Paused) as found:
+        quietly(config, tmp_path / "run", resume=True, seconds=batches[0] - 0.5)
+    assert found.value.epoch == 1
 
 
 @pytest.mark.parametrize(("limit", "done"), [(29.0, 2), (31.0, 3)])

@@ -39,7 +39,7 @@ class Train:
     json: Json = False
     device: Device = "auto"
     minutes: float | None = None
-    """End within so many minutes, after an epoch, everything saved; --resume goes on."""
+    """End within so many minutes, after one epoch at least, everything saved; --resume goes on."""
 
     def __call__(self) -> int:
         if self.minutes is not None and not self.minutes > 0:

@@ -74,10 +74,14 @@ class StaticImages:
         return replace(self, pixels=self.pixels.to(device))
 
 
+def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
+    """[C, 1, 1] float32, made once: a device would wait for every copy."""
+    return _kept(tuple(float(value) for value in values), device)
+
+
 @cache
-def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """[C, 1, 1], made once: a device would wait for every copy."""
-    return torch.tensor(values, device=device).view(-1, 1, 1)
+def _kept(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
 
 
 def sent(x: Tensor, device: torch.device) -> Tensor:

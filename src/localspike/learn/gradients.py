@@ -115,7 +115,12 @@ class Gradients:
 
     def _add(self, name: str, afferent: str, grad: Tensor) -> None:
         key = (name, afferent)
-        self.weight[key] = self.weight[key].add_(grad) if key in self.weight else grad
+        before = self.weight.get(key)
+        if before is None:
+            self.weight[key] = grad
+            return
+        # Each may be narrow, as its product is; a narrow sum of many would lose what they add.
+        self.weight[key] = before.to(torch.promote_types(before.dtype, torch.float32)).add_(grad)
 
     def add_bias(self, name: str, post: Tensor) -> None:
         """A post factor [N, ...] summed into the gradient of a block's bias."""

@@ -131,10 +131,11 @@ class Trainer:
         ):
             self.stop, self.started = stop, started
             while self.position.epoch < self.plan.epochs:
-                begun = time.monotonic()
+                begun, left = time.monotonic(), len(self.train) - self.position.batch
                 self._train_epoch()
                 self._close_epoch()
-                self._leave_in_time(time.monotonic() - begun)
+                took = time.monotonic() - begun
+                self._leave_in_time(took * len(self.train) / max(left, 1))
 
     def _train_epoch(self) -> None:
         at = self.position

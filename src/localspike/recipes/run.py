@@ -14,7 +14,7 @@ from pathlib import Path
 from ..config import RunConfig, Session
 from ..config.build import load_split, test_feed
 from ..data import Dataset
-from ..errors import CheckpointError, MissingDependencyError
+from ..errors import CheckpointError, ConfigError, MissingDependencyError
 from ..learn.evaluation import evaluate
 from ..learn.memory import high_water_mib, restart_high_water
 from ..learn.metrics import read_journal
@@ -73,7 +73,8 @@ def train(
     """Train ``config`` in ``folder`` and judge its final weights on the test split, once.
 
     A resumed run ends with the weights and metrics of an uninterrupted one, bit for bit. With
-    ``seconds`` a sitting ends after the last epoch that fits into them, by `Paused`.
+    ``seconds`` a sitting ends after the last epoch that fits into them, by `Paused`; after its
+    first one at the earliest.
 
     Raises
     ------
@@ -86,6 +87,8 @@ def train(
     Paused
         The time is over and epochs are left; everything is saved.
     """
+    if not seconds > 0:
+        raise ConfigError("seconds", got=seconds, expected="a number > 0")
     folder, until = Path(folder), time.monotonic() + seconds
     prepare(folder, config, resume)
     if resume and (folder / "result.json").exists():
