@@ -228,7 +228,10 @@ def test_predict_refuses_files_that_are_none(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], r"one of {demo, compare, train, eval, predict, verify, list, info, data, bench}"),
+        (
+            [],
+            r"of {demo, compare, train, eval, predict, verify, list, info, cost, data, bench}",
+        ),
         (["trian"], r"Unrecognized options: trian\. Available subcommands: demo, compare"),
         (["list", "--jsn"], r"unknown option --jsn of localspike list\. Nearest names: --json"),
         (["train"], r"Missing from localspike train: RECIPE .*run: localspike train --help"),

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from helpers import make
-from localspike.describe import describe_network, describe_neuron
+from helpers import CLASSES, EVERY_RULE, cells, make
+from localspike import Learner, rules
+from localspike.describe import describe, describe_network, describe_neuron, describe_rule
 from localspike.kernels.synapse import ConvGeometry
 from localspike.nn import ALIF, LIF, CubaLIF, Integrator, models
 
@@ -52,3 +53,39 @@ def test_a_description_is_plain_data() -> None:
     plain = asdict(block)
     assert plain["neuron"]["adaptation"] == 0.2 and plain["synapse"]["fan_in"] == 20
     assert block.recurrent and block.macs == 20 * 30 + 30 * 30 and block.neurons == 30
+
+
+@pytest.mark.parametrize(
+    ("rule", "net"),
+    [
+        (r, n)
+        for r, n in cells([r for r in EVERY_RULE if r != "bptt"])
+        if n in ("alif", "cuba", "conv")
+    ],
+)
+def test_traces_are_those_a_learner_binds(rule: str, net: str) -> None:
+    made, built = make(net), EVERY_RULE[rule]()
+    found, bound = describe(made, built), Learner(made, built).credit.eligibilities
+    assert found.classes == CLASSES and found.traces.keys() == bound.keys()
+    for name, trace in found.traces.items():
+        eligibility = bound[name]
+        assert type(eligibility).__name__.removeprefix("Bound") == trace.kind
+        assert eligibility.per_synapse == (trace.kind == "SynapseTrace")
+        if isinstance(eligibility, rules.TwoTrace):
+            assert trace.pre == {k: eligibility.decay_of(k) for k in trace.pre}
+            assert trace.fast == {k: eligibility.fast_decay_of(k) for k in trace.fast}
+            assert (trace.post_gain, trace.post_decay, trace.pre_gain, trace.trace_bias) == (
+                eligibility.post_gain, eligibility.post_decay, eligibility.pre_gain,
+                eligibility.trace_bias,
+            )  # fmt: skip
+        elif trace.kind == "SynapseTrace":
+            assert trace.filter == eligibility.kappa  # type: ignore[attr-defined]
+
+
+def test_a_block_that_does_not_learn_and_a_band_are_told() -> None:
+    made = make("linear")
+    for p in made.blocks["hidden1"].parameters():
+        p.requires_grad_(False)
+    assert [block.learns for block in describe_network(made)] == [False, True, True]
+    assert describe_rule(rules.tess())["band"] is None
+    assert describe_rule(rules.decolle(upper=0.1))["band"]["upper"] == 0.1

@@ -14,6 +14,7 @@ from ..learn.interrupt import Interrupted
 from .benching import Bench
 from .checking import Demo, Verify
 from .comparing import Compare
+from .costing import Cost
 from .data import Data
 from .memory import shortage
 from .output import INTERRUPTED, PIPE_CLOSED, REFUSED, signalled, speak_plainly, whisper
@@ -31,6 +32,7 @@ Command = (
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Cost, tyro.conf.subcommand("cost")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
