@@ -14,6 +14,8 @@ from ..nn.synapse import Synapse, add_grad
 from ..rules.factors import Afferents, Collapsed, Factors
 from ..rules.synapse_trace import BIAS
 
+NARROW = (torch.bfloat16, torch.float16)
+
 
 def learns(block: nn.Module) -> bool:
     """True where any parameter of the block takes a gradient."""
@@ -120,7 +122,8 @@ class Gradients:
             self.weight[key] = grad
             return
         # Each may be narrow, as its product is; a narrow sum of many would lose what they add.
-        self.weight[key] = before.to(torch.promote_types(before.dtype, torch.float32)).add_(grad)
+        wide = before.float() if before.dtype in NARROW else before
+        self.weight[key] = wide.add_(grad)
 
     def add_bias(self, name: str, post: Tensor) -> None:
         """A post factor [N, ...] summed into the gradient of a block's bias."""
