@@ -239,8 +239,8 @@ def _trace_ends(x: Slopes, q: Tensor | None, decay: float, parts: int) -> list[T
 @lru_cache(256)
 def _end_kernel(decay: float, dynamics: Dynamics | None) -> Kernel:
     def run(source: Tensor, v: Tensor | None, q: Tensor | None) -> Tensor:
-        for now in unrolled(source, v, dynamics, None):
-            q = now if q is None else now + decay * q
+        for x in unrolled(source, v, dynamics, None):
+            q = x if q is None else x + decay * q
         assert q is not None  # a part has a step
         return q.clone()  # a trace outlives x, of which a first step may be a view
 

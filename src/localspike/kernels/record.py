@@ -15,6 +15,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 Function = Callable[[list[Tensor]], list[Tensor]]
 
+INPUT = "placeholder"
+"""torch.fx's word for a node that stands for one of a graph's inputs."""
+
 
 class Untraceable(Exception):
     """Why a function cannot be written down; the message says it."""
@@ -54,7 +57,7 @@ class _Recorder(TorchDispatchMode):
         self.constants = torch.nn.Module()
         self._nodes: Any = WeakTensorKeyDictionary()
         for i, x in enumerate(inputs):
-            self._nodes[x] = self.graph.placeholder(f"x{i}")
+            self._nodes[x] = self.graph.create_node(INPUT, f"x{i}")
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

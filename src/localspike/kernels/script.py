@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from .record import INPUT
+
 NAME = "run"
 
 
@@ -29,14 +31,14 @@ def source(graph: Graph) -> str:
         If the graph holds anything but plain operations on tensors and numbers.
 
     >>> graph = Graph()
-    >>> x = graph.placeholder("x")
+    >>> x = graph.create_node(INPUT, "x")
     >>> _ = graph.output([graph.call_function(torch.ops.aten.neg.default, (x,))])
     >>> print(source(graph))
     def run(x: Tensor) -> List[Tensor]:
         neg_default = torch.ops.aten.neg(x)
         return [neg_default]
     """
-    inputs = [n.name for n in graph.nodes if n.op == "placeholder"]
+    inputs = [n.name for n in graph.nodes if n.op == INPUT]
     constants = [n.name for n in graph.nodes if n.op == "get_attr"]
     arguments = ", ".join(f"{name}: Tensor" for name in inputs + constants)
     body = [line for node in graph.nodes for line in _lines(node)]
@@ -44,7 +46,7 @@ def source(graph: Graph) -> str:
 
 
 def _lines(node: Node) -> list[str]:
-    if node.op in ("placeholder", "get_attr"):
+    if node.op in (INPUT, "get_attr"):
         return []
     if node.op == "output":
         return [f"return {_literal(list(node.args[0]), 'Tensor[]')}"]  # type: ignore[arg-type]

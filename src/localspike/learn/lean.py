@@ -26,7 +26,7 @@ from ..rules.projection import BoundProjection
 from .credit import Credit
 from .gradients import Gradients
 from .layerwise import Layerwise, learn_block
-from .lean_credit import AFFERENTS, Between, crosses, learn, learn_readout
+from .lean_credit import AFFERENTS, Between, Did, crosses, learn, learn_readout
 from .outcome import Outcome
 from .targets import Target
 
@@ -73,6 +73,7 @@ class _Sequence:
     state: State
     gradients: Gradients | None
     rates: dict[str, list[Tensor]]
+    learning: frozenset[str]
     between: dict[str, Between] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
     more: bool = False
@@ -93,7 +94,9 @@ class LeanLayerwise(Layerwise):
 
         Without ``gradients`` nothing learns.
         """
-        sequence = _Sequence(dict(state), gradients, {name: [] for name in self.net.blocks})
+        rates: dict[str, list[Tensor]] = {name: [] for name in self.net.blocks}
+        learning = frozenset(self.credit.hidden_with_signal())
+        sequence = _Sequence(dict(state), gradients, rates, learning)
         parts, logits = self.parts(frames), []
         for part in parts:
             sequence.more = part.stop < len(frames)
@@ -101,8 +104,8 @@ class LeanLayerwise(Layerwise):
             logits.append(self._part(frames[part], now, sequence))
         whole = logits[0] if len(parts) == 1 else torch.cat(logits)
         loss = self.credit.loss.value(whole, target.y, target.weight)
-        rates = {k: mean_rate(torch.cat(r), target.valid) for k, r in sequence.rates.items()}
-        return Outcome(loss, whole, rates, sequence.state)
+        fired = {k: mean_rate(torch.cat(r), target.valid) for k, r in rates.items()}
+        return Outcome(loss, whole, fired, sequence.state)
 
     def parts(self, frames: Tensor) -> list[slice]:
         """The time steps [T, B, ...] in groups that are worked through one after the other."""
@@ -149,11 +152,12 @@ class LeanLayerwise(Layerwise):
         sequence: _Sequence,
     ) -> None:
         gradients = sequence.gradients
-        if gradients is None or name not in self.credit.hidden_with_signal():
+        if gradients is None or name not in sequence.learning:
             return
         if isinstance(kept, lean.Kept):
             before, below = sequence.between.get(name), self.credit.below(name, signals)
-            after = learn(self, name, kept, target, before, below, gradients, sequence.more)
+            did = Did(name, kept, target, before, below)
+            after = learn(self, did, gradients, sequence.more)
             sequence.between[name], signals[name] = after, after.signal
             return
         told = self._told(name, self.seen(name, kept.out), target, signals)

@@ -41,6 +41,19 @@ class Between(NamedTuple):
     bias: float = 0.0
 
 
+class Did(NamedTuple):
+    """What one block did at some steps, and all that its learning from them depends on.
+
+    ``before`` is what the steps before handed on, ``below`` what the block below keeps.
+    """
+
+    name: str
+    kept: lean.Kept
+    target: Target
+    before: Between | None = None
+    below: object = None
+
+
 class Engine(Protocol):
     """The schedule that asks."""
 
@@ -52,20 +65,12 @@ class Engine(Protocol):
         ...
 
 
-def learn(
-    engine: Engine,
-    name: str,
-    kept: lean.Kept,
-    target: Target,
-    before: Between | None,
-    below: object,
-    gradients: Gradients,
-    more: bool,
-) -> Between:
+def learn(engine: Engine, did: Did, gradients: Gradients, more: bool) -> Between:
     """One contraction of a block's steps [T, B, ...]; ``more`` steps need what this gives back."""
+    name, kept, before = did.name, did.kept, did.before
     block, rule = engine.credit.net.blocks[name], engine.credit.eligibility(name)
     assert isinstance(rule, TwoTrace)  # `block_obstacle`
-    told, at = _signal(engine, name, kept, target, before, below)
+    told, at = _signal(engine, did)
     gradients.add_own(name, told.own)
     if not learns(block):
         return Between({}, None, told.state)
@@ -87,16 +92,9 @@ def learn(
     return _after(kept, before, constants, told.state) if more else Between({}, None, told.state)
 
 
-def _signal(
-    engine: Engine,
-    name: str,
-    kept: lean.Kept,
-    target: Target,
-    before: Between | None,
-    below: object,
-) -> tuple[Told, Tensor | Windows]:
+def _signal(engine: Engine, did: Did) -> tuple[Told, Tensor | Windows]:
     """What the signal says, and m at the spikes, one number a window where that is enough."""
-    credit = engine.credit
+    (name, kept, target, before, below), credit = did, engine.credit
     block, bound = credit.net.blocks[name], credit.bound[name]
     goes_on: dict[str, Any] = {} if before is None else {"state": before.signal}
     # Of that very class: a subclass may say something else over a sequence.
