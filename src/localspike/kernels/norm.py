@@ -87,3 +87,32 @@ def _pullback(epsilon: float) -> Kernel:
         return grad_weight, k * along
 
     return Kernel(run)
+
+
+def moments(currents: Tensor, valid: Tensor | None = None) -> Tensor:
+    """How many, Σ I and Σ I² of every output unit over currents I [..., B, O, *positions]: [3, O].
+
+    ``valid`` [..., B] leaves samples out; sums are float32, or the currents' dtype above it. The
+    leading axes are those of ``valid``: [B], or [T, B] where currents have one axis more than a
+    batch has.
+
+    >>> moments(torch.tensor([[1.0, 2.0], [3.0, 2.0]])).tolist()
+    [[2.0, 2.0], [4.0, 4.0], [10.0, 8.0]]
+    """
+    made: Tensor = _MOMENTS(currents, valid, key=(currents.dtype, valid is None, currents.device))
+    return made
+
+
+def _moments(currents: Tensor, valid: Tensor | None) -> Tensor:
+    # Vectors [.., B, O] or maps [.., B, O, H, W]: a batch of either has an even number of axes.
+    unit = currents.ndim - 1 if currents.ndim < 4 else currents.ndim - 3
+    others = tuple(axis for axis in range(currents.ndim) if axis != unit)
+    wide = currents.to(torch.promote_types(currents.dtype, torch.float32))
+    count = wide.new_full((currents.shape[unit],), currents.numel() // currents.shape[unit])
+    if valid is not None:
+        mask = valid.to(wide).view(*valid.shape, *(1,) * (currents.ndim - valid.ndim))
+        wide, count = wide * mask, count * mask.mean()
+    return torch.stack((count, wide.sum(others), wide.square().sum(others)))
+
+
+_MOMENTS = Kernel(_moments)

@@ -10,6 +10,7 @@ in `Layerwise`, beside the others and over the whole sequence.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,7 @@ class LeanLayerwise(Layerwise):
         for name, block in self.net.blocks.items():
             x = self.net.gather(name, outputs)
             weights = self._weights(name, sequence)
-            kept, state[name] = self._forward(name, block, x, state[name], weights)
+            kept, state[name] = self._forward(name, block, x, state[name], weights, target.valid)
             outputs[name] = kept.out
             self.net.release(name, outputs)
             rates = kept.rates if isinstance(kept, lean.Kept) else lean.spike_rates(kept.o)
@@ -195,15 +196,23 @@ class LeanLayerwise(Layerwise):
         return merged.unflatten(0, frames.shape[:2])
 
     def _forward(
-        self, name: str, block: Spiking, x: Tensor, state: BlockState, weights: Weights
+        self,
+        name: str,
+        block: Spiking,
+        x: Tensor,
+        state: BlockState,
+        weights: Weights,
+        valid: Tensor | None,
     ) -> tuple[lean.Kept | Activity, BlockState]:
         if name in self.lean:
-            return lean.sequence(block, x, state, weights, self.credit.rule.surrogate, self.dtype)
+            psi = self.credit.rule.surrogate
+            return lean.sequence(block, x, state, weights, psi, self.dtype, valid)
         spike = spike_function(None, block.neuron.fires_at_threshold)
         # Its traces and its tail are not made for narrow spikes.
         dtype = weights.input.dtype
         wide = x[0].to(dtype).expand(x.shape) if is_static(x) else x.to(dtype)
-        return block.sequence(wide, state, weights, spike=spike, dtype=self.dtype)
+        more: dict[str, Any] = {"valid": valid} if block.normalised else {}
+        return block.sequence(wide, state, weights, spike=spike, dtype=self.dtype, **more)
 
 
 def steps_at_once(steps: int, batch: int, neurons: int) -> int:

@@ -25,6 +25,7 @@ from .loss import CrossEntropy, Loss
 from .outcome import Outcome, Result
 from .probe import Probe
 from .regulariser import FiringRate
+from .running import Seen, of_state
 from .schedule import Name, Update, choose
 from .stepping import Stepper
 from .stream_learning import StreamLearning
@@ -125,6 +126,7 @@ class Learner(StreamLearning):
         )
         self.generator = torch.Generator().manual_seed(seed)
         self.gathered = 0
+        self._seen = Seen(net)
         self.grad_norms: dict[str, float] = {}
         self._own_stream = None
 
@@ -144,6 +146,7 @@ class Learner(StreamLearning):
         outcome = self._run(frames, target, active, training=True)
         if self.update == "sequence":
             self._require_finite(state_is_finite(outcome.state), frames, target)
+            self._seen.add(of_state(outcome.state))
             self.gathered += 1
             if self.gathered == self.accumulate:
                 self._apply_gathered(frames, target)
@@ -209,7 +212,12 @@ class Learner(StreamLearning):
         engine = self._sequence_schedule()
         thin = engine.lean if isinstance(engine, LeanLayerwise) else ()
         state = self.net.init_state(
-            batch, training=training, generator=generator, extra=extra, thin=thin
+            batch,
+            training=training,
+            generator=generator,
+            extra=extra,
+            thin=thin,
+            watched=training,
         )
         if isinstance(engine, ThroughTimeSchedule):
             return engine.run(frames, target, state)
@@ -233,16 +241,19 @@ class Learner(StreamLearning):
         self, frames: Tensor, target: Target, active: list[bool], training: bool, learn: bool
     ) -> Outcome:
         engine = self._stepper.engine
-        state, steps = engine.init(frames.shape[1], training, self.generator), []
+        state, steps = engine.init(frames.shape[1], training, self.generator, training), []
         always = self.credit.companion is not None  # targets are run at every step
         for t, x in enumerate(frames.unbind(0)):
             now = target.at(t) if active[t] or always else None
+            state.valid = None if target.valid is None else target.valid[t]
             apply = learn and self.update == "step" and active[t]
             step, told = self._stepper.take(x, now, state, apply, watch=apply)
             steps.append(step)
             if told is not None:
                 self.grad_norms = told.norms
                 self._require_finite(told.membranes and told.gradients, frames, target)
+                if self._seen.wanted:
+                    self._seen.add(state.take_seen())
                 self._step_optimizer()
         state.gradients.write()
         return summed_up(steps, state.net, target.valid)
@@ -279,6 +290,7 @@ class Learner(StreamLearning):
     def _step_optimizer(self) -> None:
         if self.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters(), self.clip_norm)
+        self._seen.settle()
         if self.optimizer is not None:
             self.optimizer.step()
             self.net.updates += 1
@@ -289,6 +301,7 @@ class Learner(StreamLearning):
             return
         error = explain(self.credit, frames, target, self.dtype)
         self.gathered = 0
+        self._seen.forget()
         self._zero_grad()
         raise error
 
@@ -304,6 +317,7 @@ class Learner(StreamLearning):
         """What a bit-identical continuation needs beside net and optimiser: flat, all tensors."""
         state = {"generator": self.generator.get_state(), "gathered": torch.tensor(self.gathered)}
         state |= {f"own.{n}": p.detach() for n, p in self.credit.own_parameters().items()}
+        state |= {f"seen.{name}": seen for name, seen in self._seen.moments.items()}
         if self.gathered:
             grads = {n: p.grad for n, p in self._named_parameters() if p.grad is not None}
             state |= {f"grad.{name}": grad for name, grad in grads.items()}
@@ -319,6 +333,11 @@ class Learner(StreamLearning):
         self.generator.set_state(state["generator"])
         self.gathered = int(state["gathered"])
         load_own(self.credit, state)
+        self._seen.moments = {
+            name.removeprefix("seen."): seen.to(self.net.like)
+            for name, seen in state.items()
+            if name.startswith("seen.")
+        }
         self._zero_grad()
         for name, parameter in self._named_parameters():
             if f"grad.{name}" in state:

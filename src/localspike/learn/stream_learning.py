@@ -15,6 +15,7 @@ from .credit import Credit
 from .diagnose import explain_stream
 from .loss import Loss
 from .outcome import Result
+from .running import Seen
 from .schedule import Update, obstacles
 from .stepping import Stepper
 from .stream_state import StreamState
@@ -32,6 +33,7 @@ class StreamLearning(ABC):
     active_steps: ActiveSteps
     accumulate: int
     grad_norms: dict[str, float]
+    _seen: Seen
     _stepper: Stepper
     _own_stream: StreamState | None
 
@@ -42,7 +44,7 @@ class StreamLearning(ABC):
 
     def init_stream(self, batch: int) -> StreamState:
         """A fresh state for `stream`; several can run interleaved, each with its own gradient."""
-        return self._stepper.engine.init(batch, training=False)
+        return self._stepper.engine.init(batch, training=False, watched=True)
 
     @torch.no_grad()
     def stream(
@@ -87,6 +89,8 @@ class StreamLearning(ABC):
             error = explain_stream(self.net, state)
             self._zero_grad()
             raise error
+        if self._seen.wanted:
+            self._seen.add(state.take_seen())
         self._step_optimizer()
 
     def _require_streamable(self) -> None:

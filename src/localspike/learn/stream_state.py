@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..nn.layer import Weights
@@ -20,7 +21,8 @@ class StreamState:
     ``gradients`` gathers what steps have learned but no optimiser step has applied yet;
     ``weights`` are the effective weights of the parameters' ``versions``, a count of the network's
     updates first: not every optimiser leaves a mark on the tensors it changes. ``batch`` is the
-    number of samples, ``steps`` that of the steps taken.
+    number of samples, ``steps`` that of the steps taken; ``valid`` [B] is False for samples whose
+    next step is padding.
 
     A captured step takes and gives a flat list of tensors (`carried`, `carry`); whoever looks at
     ``net``, ``traces`` or ``signals`` finds the trees, made of the list when they are asked for.
@@ -28,6 +30,7 @@ class StreamState:
 
     def __init__(self, net: State, gradients: Gradients, batch: int) -> None:
         self.gradients, self.batch, self.steps = gradients, batch, 0
+        self.valid: Tensor | None = None
         self.weights: dict[str, Weights] = {}
         self.versions: tuple[int, ...] = ()
         self._trees: tuple[State, dict[str, Any], dict[str, Any]] | None = (net, {}, {})
@@ -47,6 +50,15 @@ class StreamState:
     def signals(self) -> dict[str, Any]:
         """What each block's learning signal keeps."""
         return self._open()[2]
+
+    def take_seen(self) -> dict[str, Tensor]:
+        """The moments that normalised blocks have seen since they were last taken."""
+        taken = {}
+        for name, block in self.net.items():
+            if block.seen is not None:
+                taken[name] = block.seen
+                self.net[name] = block._replace(seen=torch.zeros_like(block.seen))
+        return taken
 
     def _open(self) -> tuple[State, dict[str, Any], dict[str, Any]]:
         """The trees; the list is given up, for the trees may be changed from now on."""

@@ -6,7 +6,7 @@ the readout has given its error. Nothing of a step outlives it but state and tra
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -50,12 +50,18 @@ class Streaming:
         self.needs = credit.rule.signal.needs
 
     def init(
-        self, batch: int, training: bool, generator: torch.Generator | None = None
+        self,
+        batch: int,
+        training: bool,
+        generator: torch.Generator | None = None,
+        watched: bool = False,
     ) -> StreamState:
         """Zero state; traces are made at the first step, when shapes are known."""
         companion = self.credit.companion
         extra = 0 if companion is None else companion.count(batch)
-        state = self.net.init_state(batch, training=training, generator=generator, extra=extra)
+        state = self.net.init_state(
+            batch, training=training, generator=generator, extra=extra, watched=watched
+        )
         return StreamState(state, self.gradients(), batch)
 
     def gradients(self) -> Gradients:
@@ -115,8 +121,11 @@ class Streaming:
     ) -> Activity:
         spike = spike_function(None, block.neuron.fires_at_threshold)
         x = self.net.gather(name, outputs)
+        more: dict[str, Any] = (
+            {"valid": state.valid} if block.normalised else {}
+        )  # a user's need not know it
         activity, state.net[name] = block.step(
-            x, state.net[name], weights[name], spike=spike, dtype=self.dtype, drive=drive
+            x, state.net[name], weights[name], spike=spike, dtype=self.dtype, drive=drive, **more
         )
         return activity
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..kernels.norm import moments
 from ..kernels.surrogate import spike_function
 from .layer import Activity, BlockState, Spiking, merged_currents
 from .network import INPUT, Network
@@ -50,6 +51,7 @@ def _calibrate(net: Network, frames: Tensor, rate: float) -> dict[str, float]:
     state, outputs, rates = net.init_state(frames.shape[1]), {INPUT: frames}, {}
     for name, block in net.blocks.items():
         x = net.gather(name, outputs)
+        _set_statistics(block, x)
         _scale(block, _find_factor(block, x, state[name], rate))
         activity = _respond(block, x, state[name])
         outputs[name] = activity.out
@@ -57,6 +59,13 @@ def _calibrate(net: Network, frames: Tensor, rate: float) -> dict[str, float]:
         rates[name] = float(activity.o.mean())
         _require_band(name, rates[name])
     return rates
+
+
+def _set_statistics(block: Spiking, x: Tensor) -> None:
+    """Let a normalised block's statistics be those of this very input."""
+    if block.normalised:
+        currents = merged_currents(block.synapse, x, block.weights().input, None)
+        block.synapse.settle(moments(currents), momentum=1.0)
 
 
 def _respond(block: Spiking, x: Tensor, state: BlockState) -> Activity:
@@ -70,6 +79,7 @@ def _find_factor(block: Spiking, x: Tensor, state: BlockState, rate: float) -> f
     spike = spike_function(None, block.neuron.fires_at_threshold)
     # Currents are proportional to the factor: the synapse runs once, not once per trial.
     currents = merged_currents(block.synapse, x, weights.input, None)
+    currents, _ = block.centred(currents, state, weights, None)
     low, high = _LOWEST_GAIN, _HIGHEST_GAIN
     for _ in range(_HALVINGS):
         middle = (low * high) ** 0.5

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..kernels import neuron as dynamics
+from ..kernels.norm import moments
 from .neuron import LIF, Integrator
 from .synapse import Linear, Synapse
 from .tail import Dropout, Tail
@@ -24,7 +25,8 @@ class BlockState(NamedTuple):
     """What a block carries from step to step: v [B, ...], o (recurrent only), dropout masks.
 
     ``a`` is the adaptation in force at the next step (`ALIF`), ``i`` the synaptic current
-    (`CubaLIF`), both [B, ...]; None where the neuron has none.
+    (`CubaLIF`), both [B, ...]; None where the neuron has none. ``seen`` [3, O] are the moments of
+    a normalised block's current so far, where they are wanted.
     """
 
     v: Tensor
@@ -32,17 +34,23 @@ class BlockState(NamedTuple):
     masks: tuple[Tensor | None, ...] = ()
     a: Tensor | None = None
     i: Tensor | None = None
+    seen: Tensor | None = None
 
     def tensors(self) -> list[Tensor]:
         """Every tensor held, for measuring the state's size."""
-        return [x for x in (self.v, self.o, *self.masks, self.a, self.i) if x is not None]
+        held = (self.v, self.o, *self.masks, self.a, self.i, self.seen)
+        return [x for x in held if x is not None]
 
 
 class Weights(NamedTuple):
-    """The effective weights in force for a step or a sequence."""
+    """The effective weights in force for a step or a sequence.
+
+    ``offset`` [O] is a constant current, that of a normalised synapse.
+    """
 
     input: Tensor
     recurrent: Tensor | None = None
+    offset: Tensor | None = None
 
 
 class Activity(NamedTuple):
@@ -122,7 +130,14 @@ class Spiking(nn.Module):
         """The effective weights now, rounded to ``dtype`` where given."""
         narrow = () if dtype is None else (dtype,)  # a synapse of a user's own need not know it
         rec = None if self.recurrent is None else self.recurrent.effective_weight(*narrow)
-        return Weights(self.synapse.effective_weight(*narrow), rec)
+        # A synapse of a user's own need not know this either.
+        offset = self.synapse.offset() if self.normalised else None
+        return Weights(self.synapse.effective_weight(*narrow), rec, offset)
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the input synapse keeps running statistics of its current."""
+        return getattr(self.synapse, "norm", None) is not None
 
     def init_state(
         self,
@@ -132,10 +147,12 @@ class Spiking(nn.Module):
         training: bool = False,
         generator: torch.Generator | None = None,
         thin: bool = False,
+        watched: bool = False,
     ) -> BlockState:
         """Zero state for samples of ``shape``; dropout masks are drawn when ``training``.
 
-        ``thin``: the membrane is one zero for all neurons, to be read only.
+        ``thin``: the membrane is one zero for all neurons, to be read only. ``watched``: a
+        normalised block gathers the moments of its current.
         """
         at = self.neuron_shape(shape)
         v = self.synapse.weight.new_zeros(() if thin else (batch, *at)).detach()
@@ -152,7 +169,40 @@ class Spiking(nn.Module):
             tuple(masks),
             torch.zeros_like(v) if self.neuron.adaptation else None,
             torch.zeros_like(v) if self.neuron.synaptic_decay else None,
+            self._nothing_seen() if watched and self.normalised else None,
         )
+
+    def _nothing_seen(self) -> Tensor:
+        like = self.synapse.weight
+        return torch.zeros((3, len(like)), dtype=like.dtype, device=like.device)
+
+    def centred(
+        self,
+        currents: Tensor,
+        state: BlockState,
+        weights: Weights,
+        valid: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """A normalised block's currents with their offset, and the moments seen so far.
+
+        ``valid`` [..., B] leaves padded steps out of the moments.
+        """
+        seen = state.seen
+        if seen is not None:
+            seen = seen + self._moments(currents.detach(), valid)
+        if weights.offset is None:
+            return currents, seen
+        offset = weights.offset.to(currents.dtype)
+        return driven(currents, offset.view(-1, *(1,) * self.positions)), seen
+
+    @property
+    def positions(self) -> int:
+        """Axes of a current behind its units: 0 of a vector, 2 of maps."""
+        return 0 if isinstance(self.synapse, Linear) else 2
+
+    def _moments(self, currents: Tensor, valid: Tensor | None) -> Tensor:
+        # A static input is the same at every step: looking at one is enough.
+        return moments(currents[:1] if valid is None and is_static(currents) else currents, valid)
 
     def distance(self, activity: Activity) -> Tensor:
         """d = u − θ − β a[t], in the shape of u: how far above the threshold in force u is.
@@ -177,12 +227,14 @@ class Spiking(nn.Module):
         detach_reset: bool = False,
         dtype: torch.dtype | None = None,
         drive: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> tuple[Activity, BlockState]:
         """One time step on x [B, ...]; ``drive`` [B, ...] is added to the synaptic current.
 
-        A drive of more samples than x brings samples without synaptic input.
+        A drive of more samples than x brings samples without synaptic input. ``valid`` [B] is
+        False where the step is padding.
         """
-        current = self.synapse(x, weights.input, dtype)
+        current, seen = self.centred(self.synapse(x, weights.input, dtype), state, weights, valid)
         if drive is not None:
             current = beside(current, drive, self.synapse) + drive
         if self.recurrent is not None and weights.recurrent is not None and state.o is not None:
@@ -197,7 +249,7 @@ class Spiking(nn.Module):
         out, contexts = self.tail_forward(o, state.masks)
         carried = None if self.recurrent is None else o
         activity = Activity(x, u, o, out, last.v, contexts, state.o, state.a)
-        return activity, BlockState(last.v, carried, state.masks, last.a, last.i)
+        return activity, BlockState(last.v, carried, state.masks, last.a, last.i, seen)
 
     def sequence(
         self,
@@ -209,13 +261,16 @@ class Spiking(nn.Module):
         detach_reset: bool = False,
         dtype: torch.dtype | None = None,
         drive: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> tuple[Activity, BlockState]:
         """A whole sequence x [T, B, ...] at once: one batched synapse call, then the scan.
 
         ``drive`` is added to the synaptic currents: [T, B, ...], or [B, ...] for every step. One of
-        more samples than x brings samples without synaptic input.
+        more samples than x brings samples without synaptic input. ``valid`` [T, B] is False at
+        padded steps.
         """
-        currents = merged_currents(self.synapse, x, weights.input, dtype)
+        merged = merged_currents(self.synapse, x, weights.input, dtype)
+        currents, seen = self.centred(merged, state, weights, valid)
         if drive is not None:
             currents = driven(beside(currents, drive, self.synapse), drive)
         u, o, a, last = self.scan(
@@ -226,7 +281,7 @@ class Spiking(nn.Module):
         o_prev = None if state.o is None else torch.cat((state.o[None], o[:-1]))
         carried = None if self.recurrent is None else o[-1]
         activity = Activity(x, u, o, out, last.v, contexts, o_prev, a)
-        return activity, BlockState(last.v, carried, state.masks, last.a, last.i)
+        return activity, BlockState(last.v, carried, state.masks, last.a, last.i, seen)
 
     def scan(
         self,

@@ -74,9 +74,12 @@ def sequence(
     weights: Weights,
     psi: Surrogate,
     dtype: torch.dtype | None,
+    valid: Tensor | None = None,
 ) -> tuple[Kept, BlockState]:
     """The block on x [T, B, ...] from ``state``; see `Spiking.sequence`."""
     currents, table = _currents(block.synapse, x, weights.input, dtype)
+    currents, seen = block.centred(currents, state, weights, valid)
+    state = state._replace(seen=seen)
     if weights.recurrent is None and _pools(block, currents):
         return _scan_and_pool(block, x, currents, table, state, psi)
     if weights.recurrent is None:
@@ -88,7 +91,7 @@ def sequence(
     # A copy: the last step of o would keep all of them.
     fired = None if state.o is None else o[-1].clone()
     did = Kept(x, o, slopes, out, contexts, spike_rates(o), table, state.o)
-    return did, BlockState(v, fired, state.masks)
+    return did, state._replace(v=v, o=fired)
 
 
 def _scan(
@@ -140,7 +143,7 @@ def _scan_and_pool(
     rates = fused.rates(spikes) / q**2
     contexts = ((found.which.view(merged), None),)
     did = Kept(x, None, slopes, out, contexts, rates, table)
-    return did, BlockState(last, None, state.masks)
+    return did, state._replace(v=last)
 
 
 def spike_rates(o: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ def mlp(
     classes: int,
     *,
     standardised: bool = True,
+    norm_momentum: float | None = None,
     bias: bool = False,
     neuron: LIF | None = None,
     readout_decay: float = 0.0,
@@ -47,7 +48,7 @@ def mlp(
     blocks: dict[str, Spiking | Readout] = {}
     before, tail = inputs, _dropout(dropout)
     for i, size in enumerate(_sizes(hidden), start=1):
-        synapse = Linear(before, size, bias=bias, standardised=standardised)
+        synapse = _linear(before, size, bias, standardised, norm_momentum)
         blocks[f"hidden{i}"] = Spiking(synapse, neuron, tail=tail)
         before = size
     blocks["readout"] = _readout(before, classes, readout_decay)
@@ -60,6 +61,7 @@ def recurrent(
     classes: int,
     *,
     standardised: bool = True,
+    norm_momentum: float | None = None,
     bias: bool = False,
     neuron: LIF | None = None,
     readout_decay: float = 0.9,
@@ -74,7 +76,7 @@ def recurrent(
     blocks: dict[str, Spiking | Readout] = {}
     before, tail = inputs, _dropout(dropout)
     for i, size in enumerate(_sizes(hidden), start=1):
-        synapse = Linear(before, size, bias=bias, standardised=standardised)
+        synapse = _linear(before, size, bias, standardised, norm_momentum)
         loop = Linear(size, size, standardised=standardised)
         blocks[f"hidden{i}"] = Spiking(synapse, neuron, loop, tail=tail)
         before = size
@@ -94,6 +96,7 @@ def vgg9(
     image: int = 32,
     width: float = 1.0,
     standardised: bool = True,
+    norm_momentum: float | None = None,
     neuron: LIF | None = None,
     pooling: str = "max",
     readout_decay: float = 0.0,
@@ -118,7 +121,9 @@ def vgg9(
             side //= 2
         if i == len(VGG9_WIDTHS):
             tail.append(GlobalAvgPool())
-        synapse = Conv2d(before, filters, 3, padding=1, standardised=standardised)
+        synapse = Conv2d(
+            before, filters, 3, padding=1, standardised=standardised, norm_momentum=norm_momentum
+        )
         blocks[f"conv{i}"] = Spiking(synapse, neuron, tail=tail, latent=min(latent, side))
         before = filters
     blocks["readout"] = _readout(before, classes, readout_decay)
@@ -132,6 +137,7 @@ def convnet(
     image: int = 34,
     channels: Sequence[int] = (16, 32, 64),
     standardised: bool = True,
+    norm_momentum: float | None = None,
     neuron: LIF | None = None,
     pooling: str = "max",
     kernel: int = 3,
@@ -158,7 +164,13 @@ def convnet(
     for i, filters in enumerate(sizes, start=1):
         step = stride if i == 1 else 1
         synapse = Conv2d(
-            before, filters, kernel, stride=step, padding=kernel // 2, standardised=standardised
+            before,
+            filters,
+            kernel,
+            stride=step,
+            padding=kernel // 2,
+            standardised=standardised,
+            norm_momentum=norm_momentum,
         )
         side = synapse.output_shape((before, side, side))[1] // 2
         tail = [_pool(pooling), *_dropout(dropout)]
@@ -175,6 +187,7 @@ def resnet(
     image: int = 32,
     channels: Sequence[int] = (16, 32, 64),
     standardised: bool = True,
+    norm_momentum: float | None = None,
     neuron: LIF | None = None,
     readout_decay: float = 0.0,
     rate: float | None = RATE,
@@ -194,7 +207,13 @@ def resnet(
 
     def add(name: str, before: int, filters: int, kernel: int, stride: int = 1) -> None:
         synapse = Conv2d(
-            before, filters, kernel, stride=stride, padding=kernel // 2, standardised=standardised
+            before,
+            filters,
+            kernel,
+            stride=stride,
+            padding=kernel // 2,
+            standardised=standardised,
+            norm_momentum=norm_momentum,
         )
         blocks[name] = Spiking(synapse, neuron, latent=2)
 
@@ -212,7 +231,9 @@ def resnet(
         wires[f"res{i}a"], wires[f"res{i}b"] = source, (f"res{i}a",)
         source, before = (f"res{i}b", *shortcut), filters
     blocks["pool"] = Spiking(
-        Conv2d(before, before, 3, padding=1, standardised=standardised),
+        Conv2d(
+            before, before, 3, padding=1, standardised=standardised, norm_momentum=norm_momentum
+        ),
         neuron,
         tail=(GlobalAvgPool(),),
         latent=1,
@@ -223,6 +244,14 @@ def resnet(
 
 
 MODELS = {f.__name__: f for f in (mlp, recurrent, vgg9, convnet, resnet)}
+
+
+def _linear(
+    inputs: int, outputs: int, bias: bool, standardised: bool, norm_momentum: float | None
+) -> Linear:
+    return Linear(
+        inputs, outputs, bias=bias, standardised=standardised, norm_momentum=norm_momentum
+    )
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -99,6 +99,11 @@ class Network(nn.Module):
         return [prod(b.neuron_shape(self.input_shapes[k])) for k, b in self.blocks.items()]
 
     @property
+    def normalised(self) -> dict[str, Spiking]:
+        """The blocks that keep running statistics of their currents."""
+        return {name: block for name, block in self.blocks.items() if block.normalised}
+
+    @property
     def classes(self) -> int | None:
         """Number of outputs of the readout."""
         return None if self.readout_name is None else self.output_shapes[self.readout_name][0]
@@ -171,11 +176,13 @@ class Network(nn.Module):
         generator: torch.Generator | None = None,
         extra: int = 0,
         thin: Container[str] = (),
+        watched: bool = False,
     ) -> State:
         """Zero state of every block for a batch; ``training`` draws the dropout masks.
 
         ``extra`` samples run through the spiking blocks beside the batch and not to the readout.
-        Membranes of the blocks in ``thin`` are one zero for all neurons, to be read only.
+        Membranes of the blocks in ``thin`` are one zero for all neurons, to be read only. Where
+        ``watched``, normalised blocks gather the moments of their currents.
         """
         return {
             name: block.init_state(  # type: ignore[operator]
@@ -183,7 +190,9 @@ class Network(nn.Module):
                 batch if name == self.readout_name else batch + extra,
                 training=training,
                 generator=generator,
-                **({"thin": True} if name in thin else {}),  # a user's block need not know it
+                # A user's block need not know these.
+                **({"thin": True} if name in thin else {}),
+                **({"watched": True} if watched and name in self.normalised else {}),
             )
             for name, block in self.modules_by_name.items()
         }
@@ -226,6 +235,7 @@ class Network(nn.Module):
                 detach_reset=detach_reset,
                 dtype=dtype,
                 drive=drives.get(name),
+                **({"valid": valid} if block.normalised else {}),  # a user's block need not know it
             )
             outputs[name] = activity.out
             self.release(name, outputs)

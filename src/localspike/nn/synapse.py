@@ -12,10 +12,13 @@ from ..errors import ConfigError, ShapeError
 from ..kernels import norm
 from ..kernels import synapse as kernel
 from ..kernels.synapse import ConvGeometry
+from .running import RunningNorm
 
 
 class Synapse(nn.Module, ABC):
     """What `Linear` and `Conv2d` share: weight, optional gain (weight standardisation), bias.
+
+    With a ``norm_momentum`` it keeps running statistics of its current besides (`RunningNorm`).
 
     The weight used in a step is `effective_weight()`; gradients are gathered with respect to it
     and carried back to the parameters once per update by `write_grad`.
@@ -24,9 +27,18 @@ class Synapse(nn.Module, ABC):
     weight: nn.Parameter
     gain: nn.Parameter | None
     bias: nn.Parameter | None
+    norm: RunningNorm | None
 
-    def _make(self, shape: tuple[int, ...], bias: bool, standardised: bool) -> None:
+    def _make(
+        self, shape: tuple[int, ...], bias: bool, standardised: bool, momentum: float | None
+    ) -> None:
         fan_in = math.prod(shape[1:])
+        if momentum is not None and not standardised:
+            raise ConfigError(
+                "running statistics need standardised weights",
+                got=f"norm_momentum={momentum}, standardised=False",
+                fix="Build this layer with standardised=True",
+            )
         if standardised and fan_in < 2:
             raise ConfigError(
                 "weight standardisation needs a fan-in of at least 2",
@@ -38,12 +50,29 @@ class Synapse(nn.Module, ABC):
         ones = (shape[0], *(1,) * (len(shape) - 1))
         self.gain = nn.Parameter(torch.ones(ones)) if standardised else None
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
+        self.norm = None if momentum is None else RunningNorm(shape[0], momentum)
 
     def effective_weight(self, dtype: torch.dtype | None = None) -> Tensor:
         """Ŵ: the standardised weight, or the weight itself, rounded to ``dtype`` where given."""
         if self.gain is None:
             return self.weight if dtype is None else self.weight.to(dtype)
-        return norm.standardise(self.weight, self.gain, dtype=dtype)
+        return norm.standardise(self.weight, self._factor(self.gain), dtype=dtype)
+
+    def offset(self) -> Tensor | None:
+        """The constant current [O] that centres a normalised synapse: −g E[c] / sd(c)."""
+        if self.norm is None or self.gain is None:
+            return None
+        return -self._factor(self.gain).flatten() * self.norm.mean
+
+    def _factor(self, gain: nn.Parameter) -> Tensor:
+        """What standardised weights are multiplied by, [O, 1, ...]."""
+        return gain if self.norm is None else gain * self.norm.inverse().view_as(gain)
+
+    @torch.no_grad()
+    def settle(self, seen: Tensor, momentum: float | None = None) -> None:
+        """Let the running statistics take in moments of the current without its offset."""
+        if self.norm is not None and self.gain is not None:
+            self.norm.settle(seen, self._factor(self.gain).flatten(), momentum)
 
     @abstractmethod
     def forward(
@@ -87,8 +116,10 @@ class Synapse(nn.Module, ABC):
     def write_grad(self, grad_weight: Tensor, grad_bias: Tensor | None) -> None:
         """Add a gradient with respect to Ŵ (and the bias) to the parameters' ``.grad``."""
         if self.gain is not None:
-            grad_weight, grad_gain = norm.standardise_pullback(grad_weight, self.weight, self.gain)
-            add_grad(self.gain, grad_gain, fresh=True)
+            factor = self._factor(self.gain)
+            grad_weight, grad_gain = norm.standardise_pullback(grad_weight, self.weight, factor)
+            if self.norm is None:
+                add_grad(self.gain, grad_gain, fresh=True)
         grad_weight = grad_weight.to(self.weight.dtype)
         add_grad(self.weight, grad_weight, fresh=self.gain is not None)
         if self.bias is not None and grad_bias is not None:
@@ -120,11 +151,17 @@ class Linear(Synapse):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, bias: bool = False, standardised: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        bias: bool = False,
+        standardised: bool = False,
+        norm_momentum: float | None = None,
     ) -> None:
         super().__init__()
         self.inputs, self.outputs = inputs, outputs
-        self._make((outputs, inputs), bias, standardised)
+        self._make((outputs, inputs), bias, standardised, norm_momentum)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of one sample's current; refuses any input that is not [I]."""
@@ -182,6 +219,7 @@ class Conv2d(Synapse):
         groups: int = 1,
         bias: bool = False,
         standardised: bool = False,
+        norm_momentum: float | None = None,
     ) -> None:
         super().__init__()
         if channels % groups or filters % groups:
@@ -191,7 +229,12 @@ class Conv2d(Synapse):
             )
         self.channels, self.filters, self.kernel_size = channels, filters, kernel_size
         self.geometry = ConvGeometry(stride, padding, groups)
-        self._make((filters, channels // groups, kernel_size, kernel_size), bias, standardised)
+        self._make(
+            (filters, channels // groups, kernel_size, kernel_size),
+            bias,
+            standardised,
+            norm_momentum,
+        )
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of one sample's current; refuses input that is not [C, H, W] and large enough."""

@@ -1,0 +1,80 @@
+"""One trial of the accuracy study: train under the protocol, keep what validation said.
+
+    python benchmarks/study/trial.py NAME RECIPE [KEY=VALUE ...] --seed 0 --runs /tmp/study
+
+An interrupted trial goes on where its last checkpoint left off. The test images are not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from localspike.bench.record import about, write
+from localspike.errors import LocalspikeError
+from localspike.learn.metrics import read_journal
+from localspike.recipes.begin import begun
+from localspike.recipes.plugin import load_plugins
+from protocol import config_of
+
+HERE = Path(__file__).parent
+RECORDS = HERE.parent / "records" / "study"
+
+
+def run(asked: argparse.Namespace) -> dict[str, Any]:
+    """Train, or go on; what came of it."""
+    config = config_of(asked.recipe, asked.settings, asked.seed)
+    folder = asked.runs / f"{asked.name}-{asked.seed}"
+    resume = (folder / "config.json").exists()
+    with begun(config, folder, data_root=asked.data_root, resume=resume, bar=False) as (session, t):
+        t.run()
+    lines = [line for line in read_journal(folder) if line["kind"] == "epoch"]
+    return {
+        "name": asked.name,
+        "recipe": asked.recipe,
+        "settings": asked.settings,
+        "seed": asked.seed,
+        "schedule": session.learner.schedule,
+        "local": session.learner.rule.signal.needs in ("output", "target", "nothing"),
+        "val_accuracy": lines[-1]["val_accuracy"],
+        "seconds": round(t.position.seconds, 1),
+        "curve": [
+            {k: line.get(k) for k in ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")}
+            for line in lines
+        ],
+        "rates": lines[-1].get("rates"),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """One trial and its record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name")
+    parser.add_argument("recipe")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, required=True, help="folder of run folders")
+    parser.add_argument("--records", type=Path, default=RECORDS)
+    parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--plugin", type=Path, action="append", default=[])
+    asked = parser.parse_intermixed_args(arguments)
+    head = about("a trial of the accuracy study, judged on validation", "study", {})
+    head["command"] = shlex.join(["python", "benchmarks/study/trial.py", *arguments])
+    try:
+        load_plugins(asked.plugin)
+        found = run(asked)
+    except LocalspikeError as error:
+        print(error, file=sys.stderr)
+        return 2
+    asked.records.mkdir(parents=True, exist_ok=True)
+    write(head | found, asked.records, f"{asked.name}-{asked.seed}")
+    print(f"{asked.name}: validation {100 * found['val_accuracy']:.2f} %, {found['seconds']:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
