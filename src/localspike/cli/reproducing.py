@@ -43,7 +43,7 @@ class Reproduce:
     seeds: int | None = None
     """How many seeds per row; 3, or at small scale as many as the hour has."""
     only: str = ""
-    """Rows to take, DATA[,DATA]/RULE[,RULE]; either side may be empty."""
+    """Rows to take, DATA[,DATA]/RULE[,RULE], names as in the table; either side may be empty."""
     out: Path = FOLDER
     """Folder for trainings and tables."""
     show: bool = False
@@ -82,7 +82,7 @@ class Reproduce:
             epochs = sum(cell.config.training.epochs for cell in missing)
             whisper(
                 f"{self.table}, {self.scale} scale: {counted(len(missing), 'training')} to go, "
-                f"{epochs:,} epochs on {plan.device}"
+                f"{counted(epochs, 'epoch')} on {plan.device}"
             )
         return carry_out(plan, math.inf if self.minutes is None else 60 * self.minutes)
 
@@ -111,7 +111,7 @@ class Reproduce:
         record = tree(found, head) | {"failures": found.failures}
         if self.show or not plan.cells:
             return record, text(found), "Nothing was written."
-        path = write_record(self.out, plan.request.record, record, text(found))
+        path = write_record(self.out, plan.request.record, record, text(found, every=True))
         return record, text(found), f"{path}, {path.with_suffix('.md').name}; runs beside them."
 
     def _work_out(self, asked: Table) -> int:
@@ -155,7 +155,11 @@ class Reproduce:
 
 
 def listing(data_root: Path | None) -> dict[str, Any]:
-    """Every table, and where the data it needs are: inside, yes, part, no, or not supported."""
+    """Every table, and where the data it needs are: inside, yes, part, no, or not supported.
+
+    >>> listing(None)["tables"][4]["data"]["keywords"]
+    'inside'
+    """
     seen = survey(data_root)
     here = {entry["name"]: entry["here"] for entry in seen["data"]}
     tables = []

@@ -170,6 +170,7 @@ _EVENTS = (
     Row("mvsec", "s_tllr", Number(3.45), measure="sum of end-point errors, lower is better"),
     *_stand_ins("nmnist-conv", "the event cameras", "bptt", "s_tllr"),
     *_stand_ins("keywords-rec", "SHD", "bptt", "s_tllr", "s_tllr-dfa"),
+    *_stand_ins("braille-rec", "SHD", "bptt", "s_tllr", "s_tllr-dfa"),
 )
 _SMALL_TP = (
     Row("nmnist-fc", "bptt", Number(98.45), _ARCTAN),
@@ -180,6 +181,7 @@ _SMALL_TP = (
     Row("shd-rec", "tp", Number(81.80, 0.51), _tp(0.85), logs=Number(76.43)),
     *_stand_ins("keywords-fc", "SHD", "bptt", "tp"),
     *_stand_ins("keywords-rec", "SHD", "bptt", "tp"),
+    *_stand_ins("braille-fc", "SHD", "bptt", "tp"),
 )
 _DEEP_TP = (
     Row("dvs_gesture", "bptt", Number(98.56), _ARCTAN),

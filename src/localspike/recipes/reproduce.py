@@ -24,7 +24,6 @@ from .reproduce_report import Reproduced, Table
 from .run import Result, read_result
 from .workers import Failure, Workers, cores
 
-
 LEAST = 1e-3
 """Seconds of a sitting whose time was over before it began: an epoch."""
 
@@ -49,9 +48,11 @@ def carry_out(plan: Plan, seconds: float = math.inf) -> dict[Path, str]:
     KeyboardInterrupt
         After Ctrl-C, once all workers have saved what they were at.
     """
+    missing = [cell for cell in plan.cells if not finished(cell)]
+    if not missing:
+        return {}
     with writing(plan.request.out):
         plan.request.out.mkdir(parents=True, exist_ok=True)
-    missing = [cell for cell in plan.cells if not finished(cell)]
     most = cores() if plan.device == "cpu" else 1
     until = time.time() + seconds
     jobs = [Sitting(cell, until, number < most) for number, cell in enumerate(missing)]
@@ -120,6 +121,7 @@ def _row(line: Line, failures: Mapping[Path, str]) -> Reproduced:
     mean = statistics.mean(values.values()) if values else None
     return Reproduced(
         place=row.place,
+        asked=line.asked,
         name=row.name,
         rule=row.rule,
         stands_for=row.stands_for,

@@ -50,7 +50,8 @@ class Request:
 class Line:
     """A row of the table as the run all its seeds share, or why there is none.
 
-    ``missing`` says that its data are not there; ``refused`` any other reason.
+    ``missing`` says that its data are not there; ``refused`` any other reason. What was not
+    ``asked`` for is shown in records and not trained.
     """
 
     row: Row
@@ -58,6 +59,7 @@ class Line:
     cells: tuple[Cell, ...] = ()
     missing: str = ""
     refused: str = ""
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,8 @@ class Plan:
     @property
     def cells(self) -> list[Cell]:
         """All trainings, seed by seed, so that drift of the machine hits all rules alike."""
-        cells = [
-            line.cells[seed] for seed in range(self.seeds) for line in self.lines if line.cells
-        ]
+        lines = [line for line in self.lines if line.asked and line.cells]
+        cells = [line.cells[seed] for seed in range(self.seeds) for line in lines]
         return list({cell.folder: cell for cell in cells}.values())
 
 
@@ -117,7 +118,8 @@ def make_plan(request: Request) -> Plan:
     root = survey(request.data_root)["data_root"]
     place = None if root is None else Path(root).expanduser()
     lines = tuple(
-        _line(request, table, row, seeds, device, place) for row in _chosen(request, table)
+        replace(_line(request, table, row, seeds, device, place), asked=asked)
+        for row, asked in _rows(request, table)
     )
     plan = Plan(request, table, seeds, device, lines)
     for cell in plan.cells:
@@ -143,20 +145,20 @@ def _check_folder(request: Request) -> None:
         )
 
 
-def _chosen(request: Request, table: Table) -> list[Row]:
-    """The rows of a scale that ``only`` names: data and rules with commas between, DATA/RULE."""
+def _rows(request: Request, table: Table) -> list[tuple[Row, bool]]:
+    """The rows of a scale, and which of them ``only`` names: data and rules, DATA/RULE.
+
+    With settings of the user's own the others are left out: these may mean nothing to them.
+    """
     rows = [row for row in table.rows if request.scale == "small" or not row.stands_for]
     places, _, names = request.only.partition("/")
     wanted = _named(places, [(row.place, row.data) for row in rows], "data set")
     rules = _named(names, [(row.name, row.entry, row.rule) for row in rows], "rule")
-    chosen = [
-        row
-        for row, by_place, by_rule in zip(rows, wanted, rules, strict=True)
-        if by_place and by_rule
-    ]
-    if not chosen:
+    asked = [by_place and by_rule for by_place, by_rule in zip(wanted, rules, strict=True)]
+    if not any(asked):
         raise ConfigError(f"no row of {table.name} is both", got=f"--only {request.only}")
-    return chosen
+    found = list(zip(rows, asked, strict=True))
+    return [(row, chosen) for row, chosen in found if chosen or not request.settings]
 
 
 def _named(text: str, known: Sequence[tuple[str, ...]], what: str) -> list[bool]:

@@ -21,11 +21,14 @@ HEAD = ("data", "net", "rule", "paper", "ours", "n", "difference", "note")
 class Reproduced:
     """A row: the paper's number and ours in percent, mean and deviation over ``seeds``.
 
+    Rows that were not ``asked`` for are in records as far as they have come, and not printed.
+
     ``seeds`` has the test accuracy by seed, ``epochs`` how far unfinished ones are, ``failed`` why
     some have none, ``runs`` what the finished ones depend on. What is not there is None or empty.
     """
 
     place: str
+    asked: bool
     net: str
     name: str
     rule: str
@@ -115,18 +118,20 @@ class Table:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Why trainings failed that did, by name."""
+        """Why trainings failed that did, by name, of those asked for."""
         return {
             f"{row.place}/{row.name} seed {seed}": why
             for row in self.rows
+            if row.asked
             for seed, why in row.failed.items()
         }
 
 
-def text(table: Table) -> str:
-    """The rows as Markdown, and below them what differs from the paper."""
+def text(table: Table, every: bool = False) -> str:
+    """The rows asked for, or every one, as Markdown, and below what differs from the paper."""
+    rows = [row for row in table.rows if every or row.asked]
     lines = [f"{table.name}: {table.title}. {table.source}. {table.scale.capitalize()} scale.", ""]
-    lines += [markdown([HEAD, *(_cells(row) for row in table.rows)]), ""]
+    lines += [markdown([HEAD, *(_cells(row) for row in rows)]), ""]
     lines.append("Percent on the test split, mean ± sd over n seeds; difference: ours - paper.")
     return "\n".join([*lines, *(f"* {note}" for note in table.notes)])
 
