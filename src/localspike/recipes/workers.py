@@ -182,7 +182,8 @@ def _serve(report: Connection, plugins: Sequence[Path], work: Callable[[Any], An
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker's figures and warnings must not draw over the parent's progress bar.
     os.environ.setdefault("TQDM_DISABLE", "1")
-    with suppress(EOFError, OSError):  # the parent wants no more
+    # The parent wants no more; or it was asked twice to stop, and so was this.
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             report.send((DONE, _attempt(plugins, work, report.recv())))
 
