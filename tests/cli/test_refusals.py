@@ -43,7 +43,10 @@ def refused(said: Said, message: str) -> None:
         (["--bogus", "keywords-tess"], r"unknown option --bogus of localspike train"),
         (["keywords-tess", "--epochs", "3"], r"option --epochs .* go without dashes: epochs=3"),
         (["keywords-tess", "--optimizer.lr=3"], r"go without dashes: optimizer\.lr=3"),
-        (["keywords-tess", "lr=1", "--json", "epochs=1"], r"Put settings right after the recipe's"),
+        (
+            ["keywords-tess", "lr=1", "--json", "epochs=1"],
+            r"Put settings right after the name of the recipe",
+        ),
         (["keywords-tess", "--data-root", ""], r"the value of --data-root is empty"),
         (["keywords-tess", "--data-root="], r"empty argument: got '--data-root='"),
         (["keywords-tess", "lr=-1"], r"Invalid learning rate: -1\.0.*Change optimizer\.lr"),
@@ -230,7 +233,8 @@ def test_predict_refuses_files_that_are_none(
     [
         (
             [],
-            r"of {demo, compare, train, eval, predict, verify, list, info, cost, data, bench}",
+            r"of {demo, compare, reproduce, train, eval, predict, verify, list, info, cost, data, "
+            r"bench}",
         ),
         (["trian"], r"Unrecognized options: trian\. Available subcommands: demo, compare"),
         (["list", "--jsn"], r"unknown option --jsn of localspike list\. Nearest names: --json"),

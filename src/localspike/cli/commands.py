@@ -19,6 +19,7 @@ from .data import Data
 from .memory import shortage
 from .output import INTERRUPTED, PIPE_CLOSED, REFUSED, signalled, speak_plainly, whisper
 from .parsing import parse
+from .reproducing import Reproduce
 from .showing import Info, List
 from .training import Train
 from .using import Eval, Predict
@@ -26,6 +27,7 @@ from .using import Eval, Predict
 Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Compare, tyro.conf.subcommand("compare")]
+    | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Eval, tyro.conf.subcommand("eval")]
     | Annotated[Predict, tyro.conf.subcommand("predict")]

@@ -42,7 +42,9 @@ def parse(kinds: Any, arguments: Sequence[str], description: str) -> Any:
             raise
         error = told(drawn.getvalue())
         if MISPLACED.match(error.what):
-            error = ConfigError(error.what, fix="Put settings right after the recipe's name")
+            error = ConfigError(
+                error.what, fix="Put settings right after the name of the recipe or table"
+            )
         raise error from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -51,8 +52,14 @@ def finished(cell: Cell) -> bool:
     return (cell.folder / "result.json").exists()
 
 
-def train_cell(cell: Cell) -> Result:
-    """Train one cell, or go on with it, and judge it; the work of a worker."""
+def train_cell(cell: Cell, seconds: float = math.inf) -> Result:
+    """Train one cell, or go on with it, and judge it; the work of a worker.
+
+    Raises
+    ------
+    Paused
+        The time is over and epochs are left.
+    """
     return train(
         cell.config,
         cell.folder,
@@ -61,6 +68,7 @@ def train_cell(cell: Cell) -> Result:
         say=tick,
         bar=False,
         figures=False,
+        seconds=seconds,
     )
 
 
@@ -80,7 +88,7 @@ def summarise(plan: Plan, done: Done, seconds: float) -> Report:
         rows=rows,
         facts={net: _facts(net, plan, done) for net in plan.nets()},
         failures=_failures(plan, done),
-        revisions=sorted({_revision(result) for result in results}),
+        revisions=sorted({revision_of(result) for result in results}),
         seconds=seconds,
         versions=versions(),
     )
@@ -132,6 +140,7 @@ def _failures(plan: Plan, done: Done) -> dict[str, str]:
     return {title: out.reason for title, out in outcomes.items() if isinstance(out, Failure)}
 
 
-def _revision(result: Result) -> str:
+def revision_of(result: Result) -> str:
+    """The revision a finished run was started with."""
     path = Path(result.folder) / "revision"
     return path.read_text(encoding="utf-8").strip() if path.exists() else "unknown"

@@ -133,7 +133,17 @@ def table(rows: Sequence[Row]) -> str:
     >>> [cell.strip() for cell in table([row]).splitlines()[2].split("|")][2:7]
     ['91.0 ± 1.4 %', '2', '12.0 MiB', '0.50', '2.50e9']
     """
-    cells = [HEAD, *(_cells(row) for row in rows)]
+    return markdown([HEAD, *(_cells(row) for row in rows)])
+
+
+def markdown(cells: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its head first.
+
+    >>> print(markdown([("rule", "note"), ("tess", "none")]))
+    | rule | note |
+    | ---- | --- |
+    | tess | none |
+    """
     # The notes stand last and may be long: they are not padded for.
     widths = [max(3, *map(len, column)) for column in list(zip(*cells, strict=True))[:-1]] + [0]
     lines = [_line(row, widths) for row in cells]

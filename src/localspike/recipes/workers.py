@@ -55,15 +55,16 @@ class Workers:
     """Runs jobs and counts their epochs on one progress bar.
 
     Unless told otherwise every job has a process of its own, so that its peak memory is its own;
-    a crash costs one job only. Left by an exception, the workers are asked to save and stop, and
-    waited for.
+    a crash costs one job only. ``most`` jobs run at a time, by default one a core. Left by an
+    exception, the workers are asked to save and stop, and waited for.
 
     >>> with Workers(total=0) as workers:
     ...     list(workers.run(print, []))
     []
     """
 
-    def __init__(self, total: int, plugins: Sequence[Path] = ()) -> None:
+    def __init__(self, total: int, plugins: Sequence[Path] = (), most: int | None = None) -> None:
+        self._most = cores() if most is None else most
         self._context = multiprocessing.get_context("spawn")
         self._plugins = tuple(plugins)
         self._running: dict[Any, Running[Any]] = {}
@@ -109,7 +110,7 @@ class Workers:
         self._bar.set_description(what)
         waiting, running = deque(jobs), self._running
         while waiting or running:
-            while waiting and len(running) < cores():
+            while waiting and len(running) < self._most:
                 self._give(*self._start(work), waiting.popleft())
             for pipe in connection.wait(list(running)):
                 kind, value = _received(pipe)
@@ -181,7 +182,8 @@ def _serve(report: Connection, plugins: Sequence[Path], work: Callable[[Any], An
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker's figures and warnings must not draw over the parent's progress bar.
     os.environ.setdefault("TQDM_DISABLE", "1")
-    with suppress(EOFError, OSError):  # the parent wants no more
+    # The parent wants no more; or it was asked twice to stop, and so was this.
+    with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             report.send((DONE, _attempt(plugins, work, report.recv())))
 
