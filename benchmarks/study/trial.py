@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from protocol import config_of
+
 from localspike.bench.record import about, write
 from localspike.errors import LocalspikeError
 from localspike.learn.metrics import read_journal
 from localspike.recipes.begin import begun
 from localspike.recipes.plugin import load_plugins
-from protocol import config_of
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent / "records" / "study"

@@ -15,8 +15,9 @@ from localspike import Learner, models, rules
 from localspike.errors import ConfigError, NumericalError
 from localspike.kernels import surrogate
 from localspike.nn import ALIF, LIF, CubaLIF, Linear, Network, Spiking
+from localspike.nn.currents import driven
 from localspike.nn.init import RATE_BAND, calibrate, probe
-from localspike.nn.layer import Activity, driven
+from localspike.nn.layer import Activity
 from localspike.nn.neuron import NEURONS
 
 KINDS: dict[str, LIF] = {

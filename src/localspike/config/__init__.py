@@ -8,6 +8,7 @@ from .rehearsal import rehearse
 from .schema import (
     DataConfig,
     LearnerConfig,
+    OptimizerConfig,
     Part,
     RunConfig,
     SchedulerConfig,
@@ -18,6 +19,7 @@ from .stored import changes, differences, digest, digests, from_json, to_json
 __all__ = [
     "DataConfig",
     "LearnerConfig",
+    "OptimizerConfig",
     "Part",
     "RunConfig",
     "SchedulerConfig",

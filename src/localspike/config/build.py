@@ -190,11 +190,21 @@ def build_learner(config: RunConfig, net: Network, optimizer: Optimizer | None) 
 
 
 def build_optimizer(config: RunConfig, net: Network) -> Optimizer:
-    """The configured torch optimiser over all parameters."""
-    return optimizer_over(config, net.parameters())
+    """The configured torch optimiser over all parameters, the readout's in a group of their own
+    where they have a step size of their own."""
+    readout, factor = net.readout, config.optimizer.readout_factor
+    if readout is None or factor == 1.0:
+        return optimizer_over(config, net.parameters())
+    last = {id(p) for p in readout.parameters()}
+    hidden = [p for p in net.parameters() if id(p) not in last]
+    optimizer = optimizer_over(config, [{"params": hidden}, {"params": list(readout.parameters())}])
+    optimizer.param_groups[1]["lr"] *= factor
+    return optimizer
 
 
-def optimizer_over(config: RunConfig, parameters: Iterable[Parameter]) -> Optimizer:
+def optimizer_over(
+    config: RunConfig, parameters: Iterable[Parameter] | Iterable[dict[str, Any]]
+) -> Optimizer:
     """The configured torch optimiser over ``parameters``, in its fused form where it has one.
 
     Fused, a step passes over weights and moments once: a quarter of the time on a CPU.

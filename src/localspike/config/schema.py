@@ -47,6 +47,26 @@ class DataConfig(Part):
 
 
 @dataclass(frozen=True)
+class OptimizerConfig(Part):
+    """A torch optimiser; the readout's step size is ``readout_factor`` times the others'.
+
+    A fixed class basis needs no learning where a layer is judged, and the readout does: it may
+    lag behind the layers below.
+
+    >>> OptimizerConfig("Adam", {"lr": 1e-3}).readout_factor
+    1.0
+    """
+
+    readout_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.readout_factor > 0:
+            raise ConfigError(
+                "optimizer.readout_factor", got=self.readout_factor, expected="a factor > 0"
+            )
+
+
+@dataclass(frozen=True)
 class SchedulerConfig(Part):
     """A torch scheduler of the step size, advanced once an epoch or once a step.
 
@@ -138,7 +158,9 @@ class RunConfig:
     rule: Part
     neuron: LIF = field(default_factory=LIF)
     augment: Part = field(default_factory=lambda: Part("none"))
-    optimizer: Part = field(default_factory=lambda: Part("Adam", {"lr": 1e-3}))
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig("Adam", {"lr": 1e-3})
+    )
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig("none"))
     loss: CrossEntropy = field(default_factory=CrossEntropy)
     learner: LearnerConfig = field(default_factory=LearnerConfig)

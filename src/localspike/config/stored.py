@@ -12,9 +12,9 @@ from ..errors import ConfigError
 from .catalog import lookup, neuron_name, options_for
 from .options import nearest
 from .overrides import PARTS, SECTIONS, assign, keys, unknown_key
-from .schema import DataConfig, Part, RunConfig, SchedulerConfig
+from .schema import DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig
 
-KINDS = {"data": DataConfig, "scheduler": SchedulerConfig}
+KINDS = {"data": DataConfig, "optimizer": OptimizerConfig, "scheduler": SchedulerConfig}
 # Where a run computes and how often it saves is no part of what it is asked to compute.
 BYSTANDERS = ("training.device", "training.checkpoint_every", "training.checkpoint_epochs")
 # The neuron of configurations that name none.
@@ -98,6 +98,8 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
         del pairs["neuron.name"]
     if pairs.get("training.repeatable") is True:  # and without this setting, which is newer
         del pairs["training.repeatable"]
+    if pairs.get("optimizer.readout_factor") == 1.0:
+        del pairs["optimizer.readout_factor"]
     return {key: value for key, value in pairs.items() if key not in BYSTANDERS}
 
 

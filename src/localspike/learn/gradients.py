@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.synapse import contract_dense
-from ..nn.layer import Readout, Spiking, is_static
+from ..nn.currents import is_static
+from ..nn.layer import Readout, Spiking
 from ..nn.network import Network
 from ..nn.synapse import Synapse, add_grad
 from ..rules.factors import Afferents, Collapsed, Factors

@@ -19,7 +19,8 @@ from ..kernels import parts as part_sizes
 from ..kernels.maxpool import channels_last
 from ..kernels.surrogate import ELEMENTWISE, spike_function
 from ..nn import lean
-from ..nn.layer import Activity, BlockState, Spiking, Weights, is_static
+from ..nn.currents import is_static
+from ..nn.layer import Activity, BlockState, Spiking, Weights
 from ..nn.network import INPUT, State, mean_rate
 from ..rules.class_basis import BoundClassBasis
 from ..rules.eligibility import TwoTrace

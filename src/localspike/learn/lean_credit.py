@@ -16,7 +16,7 @@ from ..kernels.maxpool import channels_last
 from ..kernels.slopes import Slopes
 from ..kernels.windows import Windows
 from ..nn import lean
-from ..nn.layer import is_static
+from ..nn.currents import is_static
 from ..rules.class_basis import BoundClassBasis
 from ..rules.eligibility import TwoTrace
 from ..rules.signal import Told

@@ -8,7 +8,8 @@ from torch import Tensor
 from ..errors import ConfigError
 from ..kernels.norm import moments
 from ..kernels.surrogate import spike_function
-from .layer import Activity, BlockState, Spiking, merged_currents
+from .currents import merged_currents
+from .layer import Activity, BlockState, Spiking
 from .network import INPUT, Network
 
 RATE_BAND = (0.03, 0.5)

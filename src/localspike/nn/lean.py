@@ -16,7 +16,8 @@ from ..kernels.neuron import Constants
 from ..kernels.slopes import Dynamics, Slopes, kept
 from ..kernels.surrogate import Surrogate
 from ..kernels.windows import Windows, spread
-from .layer import BlockState, Spiking, Weights, is_static, merged_currents
+from .currents import is_static, merged_currents
+from .layer import BlockState, Spiking, Weights
 from .neuron import LIF
 from .synapse import Conv2d, Linear, Synapse
 from .tail import AvgPool, GlobalAvgPool, MaxPool

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError, ShapeError
 from ..kernels.surrogate import Surrogate, spike_function
-from .layer import Activity, BlockState, Readout, Shape, Spiking, Weights, is_static
+from .currents import is_static
+from .layer import Activity, BlockState, Readout, Shape, Spiking, Weights
 
 INPUT = "input"
 State = dict[str, BlockState]

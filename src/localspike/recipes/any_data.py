@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from .. import data
-from ..config import DataConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
+from ..config import DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
 from ..nn import LIF
 
 SLOW = LIF(decay=0.9, threshold=1.0)
@@ -67,7 +67,7 @@ def plain(name: str) -> RunConfig:
         neuron=LIF() if square else SLOW,
         rule=Part("tess", _TRACES[kind]),
         augment=Part("images") if shape[0] == 3 else Part("none"),
-        optimizer=Part("Adam", {"lr": 1e-3 if square else 1e-2}),
+        optimizer=OptimizerConfig("Adam", {"lr": 1e-3 if square else 1e-2}),
         scheduler=SchedulerConfig("CosineAnnealingLR"),
         training=TrainingConfig(epochs=20, batch_size=64),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import DataConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
+from ..config import DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
 
 
 def base(rule: str, **rule_options: Any) -> RunConfig:
@@ -23,7 +23,7 @@ def base(rule: str, **rule_options: Any) -> RunConfig:
         augment=Part("images"),
         model=Part("vgg9"),
         rule=Part(rule, rule_options),
-        optimizer=Part("Adam", {"lr": 1e-3}),
+        optimizer=OptimizerConfig("Adam", {"lr": 1e-3}),
         scheduler=SchedulerConfig("ReduceLROnPlateau", {"factor": 0.5, "patience": 5}),
         training=TrainingConfig(epochs=200, batch_size=128),
     )

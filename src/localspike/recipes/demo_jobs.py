@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ..config import Part, RunConfig
+from ..config import RunConfig
 from ..learn.metrics import read_journal
 from .begin import begun
 from .folder import read_json, write_json
@@ -47,7 +47,7 @@ def config_of(job: Job) -> RunConfig:
     base = recipe(job.recipe)
     return replace(
         base,
-        optimizer=Part(base.optimizer.name, {**base.optimizer.options, "lr": job.lr}),
+        optimizer=replace(base.optimizer, options={**base.optimizer.options, "lr": job.lr}),
         training=replace(base.training, seed=job.seed, epochs=job.epochs, threads=1, device="cpu"),
     )
 

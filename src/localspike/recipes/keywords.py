@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..config import DataConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
+from ..config import DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
 from ..nn import LIF
 
 MEMBRANE_DECAY = 0.9
@@ -28,7 +28,7 @@ def base(rule: str, lr: float = 1e-2, **rule_options: Any) -> RunConfig:
         model=Part("mlp", {"hidden": (200, 200), "rate": 0.05}),
         neuron=LIF(decay=MEMBRANE_DECAY, threshold=1.0),
         rule=Part(rule, rule_options),
-        optimizer=Part("Adam", {"lr": lr}),
+        optimizer=OptimizerConfig("Adam", {"lr": lr}),
         scheduler=SchedulerConfig("CosineAnnealingLR"),
         training=TrainingConfig(epochs=20, batch_size=64, log_every=20),
     )

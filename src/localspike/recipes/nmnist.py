@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import DataConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
+from ..config import DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
 
 
 def base(rule: str, **rule_options: Any) -> RunConfig:
@@ -18,7 +18,7 @@ def base(rule: str, **rule_options: Any) -> RunConfig:
         data=DataConfig("nmnist", {"bin_ms": 10}),
         model=Part("convnet", {"channels": (16, 32, 64)}),
         rule=Part(rule, rule_options),
-        optimizer=Part("Adam", {"lr": 1e-3}),
+        optimizer=OptimizerConfig("Adam", {"lr": 1e-3}),
         scheduler=SchedulerConfig("CosineAnnealingLR"),
         training=TrainingConfig(epochs=20, batch_size=64),
     )

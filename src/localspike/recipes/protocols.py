@@ -13,6 +13,7 @@ from typing import Any
 from ..config import (
     DataConfig,
     LearnerConfig,
+    OptimizerConfig,
     Part,
     RunConfig,
     SchedulerConfig,
@@ -48,7 +49,7 @@ def _run(
         data=data,
         model=model,
         rule=Part("bptt"),
-        optimizer=Part("Adam", {"lr": lr}),
+        optimizer=OptimizerConfig("Adam", {"lr": lr}),
         scheduler=scheduler,
         learner=LearnerConfig(),
         training=_training(epochs, batch_size),
