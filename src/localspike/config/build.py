@@ -75,6 +75,7 @@ def build_session(config: RunConfig, data_root: DataRoot = None) -> Session:
         calibrate(net, calibration_frames(feed).to(device), rate)
     optimizer = build_optimizer(config, net)
     learner = build_learner(config, net, optimizer)
+    _scale(optimizer, learner.credit.own_parameters().values(), config.optimizer.rule_factor)
     scheduler = build_scheduler(config, optimizer, len(feed))
     return Session(
         config, device, net, learner, optimizer, scheduler, feed,
@@ -190,16 +191,26 @@ def build_learner(config: RunConfig, net: Network, optimizer: Optimizer | None) 
 
 
 def build_optimizer(config: RunConfig, net: Network) -> Optimizer:
-    """The configured torch optimiser over all parameters, the readout's in a group of their own
-    where they have a step size of their own."""
+    """The configured torch optimiser over all parameters.
+
+    A readout with a step size of its own is a group of its own.
+    """
     readout, factor = net.readout, config.optimizer.readout_factor
     if readout is None or factor == 1.0:
         return optimizer_over(config, net.parameters())
-    last = {id(p) for p in readout.parameters()}
-    hidden = [p for p in net.parameters() if id(p) not in last]
-    optimizer = optimizer_over(config, [{"params": hidden}, {"params": list(readout.parameters())}])
-    optimizer.param_groups[1]["lr"] *= factor
+    last = list(readout.parameters())
+    hidden = [p for p in net.parameters() if all(p is not other for other in last)]
+    optimizer = optimizer_over(config, [{"params": hidden}, {"params": last}])
+    _scale(optimizer, last, factor)
     return optimizer
+
+
+def _scale(optimizer: Optimizer, parameters: Iterable[Parameter], factor: float) -> None:
+    """Multiply the step size of the groups that hold some of these parameters."""
+    wanted = {id(p) for p in parameters}
+    for group in optimizer.param_groups:
+        if any(id(p) in wanted for p in group["params"]):
+            group["lr"] *= factor
 
 
 def optimizer_over(

@@ -12,6 +12,8 @@ from ..nn import LIF
 
 # PyTorch does not refuse any number of threads; it crashes where the system cannot make them.
 MOST_THREADS = 1024
+FACTORS = ("readout_factor", "rule_factor")
+"""Fields of `OptimizerConfig`, 1 in runs from before there were any."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +50,24 @@ class DataConfig(Part):
 
 @dataclass(frozen=True)
 class OptimizerConfig(Part):
-    """A torch optimiser; the readout's step size is ``readout_factor`` times the others'.
+    """A torch optimiser, with factors on its step size for two kinds of parameters.
 
-    A fixed class basis needs no learning where a layer is judged, and the readout does: it may
-    lag behind the layers below.
+    ``readout_factor`` is the readout's: layers that learn by themselves do not wait for it, and it
+    must not lag behind them. ``rule_factor`` is that of what a rule trains besides the network,
+    such as class bases, whose entries are larger than weights.
 
     >>> OptimizerConfig("Adam", {"lr": 1e-3}).readout_factor
     1.0
     """
 
     readout_factor: float = 1.0
+    rule_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.readout_factor > 0:
-            raise ConfigError(
-                "optimizer.readout_factor", got=self.readout_factor, expected="a factor > 0"
-            )
+        for name in FACTORS:
+            if not getattr(self, name) > 0:
+                got = getattr(self, name)
+                raise ConfigError(f"optimizer.{name}", got=got, expected="a factor > 0")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from .catalog import lookup, neuron_name, options_for
 from .options import nearest
 from .overrides import PARTS, SECTIONS, assign, keys, unknown_key
-from .schema import DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig
+from .schema import FACTORS, DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig
 
 KINDS = {"data": DataConfig, "optimizer": OptimizerConfig, "scheduler": SchedulerConfig}
 # Where a run computes and how often it saves is no part of what it is asked to compute.
@@ -98,8 +98,9 @@ def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
         del pairs["neuron.name"]
     if pairs.get("training.repeatable") is True:  # and without this setting, which is newer
         del pairs["training.repeatable"]
-    if pairs.get("optimizer.readout_factor") == 1.0:
-        del pairs["optimizer.readout_factor"]
+    for factor in FACTORS:
+        if pairs.get(f"optimizer.{factor}") == 1.0:
+            del pairs[f"optimizer.{factor}"]
     return {key: value for key, value in pairs.items() if key not in BYSTANDERS}
 
 

@@ -16,7 +16,11 @@ from .basis import BASES, random
 from .signal import BlockInfo, Knowledge, Signal, Told
 
 Scale = Literal["mean", "sqrt", "l2", "l2_full"] | float
-Basis = Literal["integer_square", "sine_square", "cosine", "hadamard", "random", "trained"]
+Basis = Literal[
+    "integer_square", "sine_square", "cosine", "hadamard", "random", "trained", "adapted"
+]
+    "integer_square", "sine_square", "cosine", "hadamard", "random", "trained", "adapted"
+]
 Mixing = Literal["none", "gain", "matrix"]
 
 
@@ -34,7 +38,8 @@ class ClassBasis(Signal):
     basis:
         "integer_square" (canonical, integer arithmetic), "sine_square" (the TESS papers' form),
         "cosine", "hadamard", "random" (drawn per block from ``seed``: DECOLLE's local readout), or
-        "trained": a local linear classifier that descends its own loss.
+        "trained": a local linear classifier that descends its own loss, from random weights, or
+        "adapted": the same from "integer_square".
     scale:
         s: "mean" 1/n, "sqrt" 1/√n, "l2" 1/max(‖a‖₂, 1) per sample and step and held constant
         in m, "l2_full" the same with the norm's own derivative, or a number.
@@ -62,7 +67,7 @@ class ClassBasis(Signal):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        known = (*BASES, "random", "trained")
+        known = (*BASES, "random", "trained", "adapted")
         if self.basis not in known:
             raise ConfigError("unknown basis", got=self.basis, expected=f"one of {sorted(known)}")
         if isinstance(self.scale, str) and self.scale not in ("mean", "sqrt", "l2", "l2_full"):
@@ -108,13 +113,15 @@ class BoundClassBasis:
         if name in BASES:
             self.basis = BASES[name](*shape).to(like)
             return
+        if name == "adapted":
+            self.adopt("basis", nn.Parameter(BASES["integer_square"](*shape).to(like)))
+            return
         drawn = random(*shape, self.spec.seed * 1_000_003 + block.index)
         if name == "random":
             self.basis = drawn.to(like)
             return
         # A classifier's usual scale, so that its first logits are of order one.
-        self.parameters["basis"] = nn.Parameter((drawn * self.latents**-0.5).to(like))
-        self.basis = self.parameters["basis"]
+        self.adopt("basis", nn.Parameter((drawn * self.latents**-0.5).to(like)))
 
     def _make_mixing(self, classes: int, like: Tensor) -> None:
         if self.spec.mixing == "gain":
