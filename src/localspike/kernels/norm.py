@@ -92,9 +92,7 @@ def _pullback(epsilon: float) -> Kernel:
 def moments(currents: Tensor, valid: Tensor | None = None) -> Tensor:
     """How many, Σ I and Σ I² of every output unit over currents I [..., B, O, *positions]: [3, O].
 
-    ``valid`` [..., B] leaves samples out; sums are float32, or the currents' dtype above it. The
-    leading axes are those of ``valid``: [B], or [T, B] where currents have one axis more than a
-    batch has.
+    ``valid`` [..., B] leaves samples out; sums are float32, or the currents' dtype above it.
 
     >>> moments(torch.tensor([[1.0, 2.0], [3.0, 2.0]])).tolist()
     [[2.0, 2.0], [4.0, 4.0], [10.0, 8.0]]
@@ -103,16 +101,69 @@ def moments(currents: Tensor, valid: Tensor | None = None) -> Tensor:
     return made
 
 
+def recentre(
+    post: Tensor, currents: Tensor, shift: Tensor, slope: Tensor, told: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Post factors c − n (shift + slope I), and what they were before: [3, O] of n, c and c I.
+
+    Parameters
+    ----------
+    post, currents:
+        c and I [..., B, O, *positions], alike.
+    shift, slope:
+        [O].
+    told:
+        n [..., B], 1 where the sample is told something and 0 where not; of a sum over time, the
+        number of such steps.
+
+    >>> c, i, one = torch.ones(2, 1), torch.tensor([[0.0], [2.0]]), torch.ones(1)
+    >>> after, sums = recentre(c, i, one, one, torch.ones(2))
+    >>> after.tolist(), sums.flatten().tolist()
+    ([[0.0], [-2.0]], [2.0, 2.0, 2.0])
+    """
+    key = (post.dtype, currents.dtype, post.device)
+    made: tuple[Tensor, Tensor] = _RECENTRE(post, currents, shift, slope, told, key=key)
+    return made
+
+
+def _axes(x: Tensor) -> tuple[int, tuple[int, ...]]:
+    """The axis of the units, and all others; of vectors [.., B, O] or maps [.., B, O, H, W]."""
+    unit = x.ndim - 1 if x.ndim < 4 else x.ndim - 3
+    return unit, tuple(axis for axis in range(x.ndim) if axis != unit)
+
+
+def _over(mask: Tensor, x: Tensor) -> Tensor:
+    """A mask of the leading axes as a factor of x."""
+    return mask.to(x.dtype).view(*mask.shape, *(1,) * (x.ndim - mask.ndim))
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def _moments(currents: Tensor, valid: Tensor | None) -> Tensor:
-    # Vectors [.., B, O] or maps [.., B, O, H, W]: a batch of either has an even number of axes.
-    unit = currents.ndim - 1 if currents.ndim < 4 else currents.ndim - 3
-    others = tuple(axis for axis in range(currents.ndim) if axis != unit)
-    wide = currents.to(torch.promote_types(currents.dtype, torch.float32))
+    unit, others = _axes(currents)
+    wide = _wide(currents)
     count = wide.new_full((currents.shape[unit],), currents.numel() // currents.shape[unit])
     if valid is not None:
-        mask = valid.to(wide).view(*valid.shape, *(1,) * (currents.ndim - valid.ndim))
+        mask = _over(valid, wide)
         wide, count = wide * mask, count * mask.mean()
     return torch.stack((count, wide.sum(others), wide.square().sum(others)))
 
 
+def _recentre(
+    post: Tensor, currents: Tensor, shift: Tensor, slope: Tensor, told: Tensor
+) -> tuple[Tensor, Tensor]:
+    unit, others = _axes(post)
+    c, i = _wide(post), _wide(currents)
+    shape = (-1, *(1,) * (post.ndim - unit - 1))
+    n = _over(told, c)
+    places = post.numel() // post.shape[unit]
+    count = c.new_full((post.shape[unit],), places) * n.mean()
+    after = c - n * (shift.view(shape) + slope.view(shape) * i)
+    sums = torch.stack((count, c.sum(others), (c * i).sum(others)))
+    return after.to(post.dtype), sums
+
+
 _MOMENTS = Kernel(_moments)
+_RECENTRE = Kernel(_recentre)

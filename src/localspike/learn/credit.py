@@ -119,6 +119,16 @@ class Credit:
             0.0 if readout is None else readout.neuron.decay,
             INPUT in self.net.wires[name],
             block.recurrent is not None,
+            block.normalised,
+        )
+
+    def recentres(self, name: str) -> bool:
+        """Whether post factors of a block lose what its normalisation would undo."""
+        return (
+            self.net.blocks[name].normalised
+            and type(self.eligibilities.get(name)) is TwoTrace
+            and self.companion is None
+            and self.rule.band is None
         )
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ..kernels import norm
 from ..kernels.synapse import contract_dense
 from ..nn.currents import is_static
 from ..nn.layer import Readout, Spiking
@@ -18,6 +19,15 @@ from ..rules.synapse_trace import BIAS
 NARROW = (torch.bfloat16, torch.float16)
 
 
+def _add_to(sums: dict[str, Tensor], name: str, more: Tensor) -> None:
+    sums[name] = sums[name] + more if name in sums else more
+
+
+def _per_sample(sums: Tensor, batch: int) -> Tensor:
+    """Sums of a batch's post factors, each with 1/batch in it, as those of single samples."""
+    return torch.cat((sums[:1], sums[1:] * batch))
+
+
 def learns(block: nn.Module) -> bool:
     """True where any parameter of the block takes a gradient."""
     return any(p.requires_grad for p in block.parameters())
@@ -26,6 +36,7 @@ def learns(block: nn.Module) -> bool:
 class Gradients:
     """Sums of contractions per block and afferent ("input", "recurrent"), and bias sums.
 
+    ``credits`` are the sums of post factors that running statistics take in, once written.
     ``own`` maps "block.parameter" to the trained tensors of the rule's signals.
     """
 
@@ -39,6 +50,9 @@ class Gradients:
         self.weight: dict[tuple[str, str], Tensor] = {}
         self.bias: dict[str, Tensor] = {}
         self.own: dict[str, Tensor] = {}
+        self.credits: dict[str, Tensor] = {}
+        self._streamed: dict[str, Tensor] = {}
+        self._batch = 1
 
     def synapse(self, name: str, afferent: str) -> Synapse:
         """The synapse that an afferent of a block enters by."""
@@ -102,6 +116,49 @@ class Gradients:
         if self.has_bias(name) and collapsed.bias_post is not None:
             self.add_bias(name, collapsed.bias_post.flatten(0, 1))
 
+    def recentred(
+        self, name: str, post: Tensor, current: Tensor, told: Tensor, batch: int
+    ) -> Tensor:
+        """Post factors [..., B, ...] of a normalised block without what it would undo."""
+        pull = self.synapse(name, "input").pull(batch)
+        assert pull is not None  # `Credit.recentres`
+        after, sums = norm.recentre(post, current, *pull, told)
+        _add_to(self.credits, name, _per_sample(sums, batch))
+        return after
+
+    def recentre_step(
+        self, name: str, pushed: Tensor, current: Tensor, x: Tensor, told: Tensor, batch: int
+    ) -> None:
+        """The same of one step of a stream, whose post factors have gone into the gradient.
+
+        ``pushed`` [B, ...] is the signal times the post factor of a constant input.
+        """
+        synapse = self.synapse(name, "input")
+        pull = synapse.pull(batch)
+        assert pull is not None  # `Credit.recentres`
+        taken, _ = norm.recentre(torch.zeros_like(pushed), current, *pull, told)
+        _, sums = norm.recentre(pushed, current, *pull, told)
+        self._add(name, "input", synapse.contract(taken, x, self.dtype))
+        axes = tuple(i for i in range(taken.ndim) if i != 1)
+        lost = (taken * current).sum(axes)
+        _add_to(self._streamed, name, torch.stack((sums[0], sums[1], lost, taken.sum(axes))))
+        self._batch = batch
+
+    def _end_stream(self) -> None:
+        """Find Σ c I of a stream, in which no c was ever seen whole, from its gradient.
+
+        With Ŵ x = I − b and what was taken out, t: ⟨Ŵ, G⟩ = Σ c Ŵ x + Σ t Ŵ x.
+        """
+        for name, (count, posts, lost, taken) in self._streamed.items():
+            synapse = self.synapse(name, "input")
+            weight, offset = synapse.effective_weight(), synapse.offset()
+            assert offset is not None  # `Credit.recentres`
+            inner = (weight * self.weight[name, "input"].to(weight.dtype)).flatten(1).sum(1)
+            along = inner - lost + offset * (taken + posts)
+            sums = torch.stack((count, posts, along))
+            _add_to(self.credits, name, _per_sample(sums, self._batch))
+        self._streamed.clear()
+
     def add_weight(self, name: str, grad: Tensor, afferent: str = "input") -> None:
         """A gradient with respect to the effective weight of one of a block's synapses."""
         self._add(name, afferent, grad)
@@ -133,9 +190,18 @@ class Gradients:
     def _add_to_bias(self, name: str, grad: Tensor) -> None:
         self.bias[name] = self.bias[name].add_(grad) if name in self.bias else grad
 
+    def take_credits(self) -> dict[str, Tensor]:
+        """The sums for running statistics, once."""
+        taken, self.credits = self.credits, {}
+        return taken
+
     @torch.no_grad()
     def write(self) -> None:
-        """Add everything to the parameters' ``.grad`` and start again from nothing."""
+        """Add everything to the parameters' ``.grad`` and start again from nothing.
+
+        ``credits`` stay until they are taken.
+        """
+        self._end_stream()
         for (name, afferent), grad in self.weight.items():
             bias = self.bias.get(name) if afferent == "input" else None
             self.synapse(name, afferent).write_grad(grad, bias)

@@ -74,6 +74,8 @@ def stranger(credit: Credit) -> str | None:
     A part of a user's own may do anything in Python: look at numbers, count calls. It is taken when
     it (or its class) says ``capturable = True``: that a step's operations depend on shapes only.
     """
+    if credit.net.normalised:
+        return "its blocks keep running statistics"
     for part in _parts(credit):
         home = getattr(type(part), "__module__", "")
         known = home.startswith(_OWN) or home in _PASSED_ON

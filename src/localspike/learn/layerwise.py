@@ -96,9 +96,23 @@ def learn_block(
             direct=credit.direct(block, activity, target),
             at_spikes=at_spikes,
         )
+        if credit.recentres(name):
+            collapsed = _recentred(name, collapsed, activity, target, gradients)
         gradients.add_sequence(name, collapsed, activity.afferents())
     gradients.add_own(name, told.own)
     return m if at_spikes is None else m + at_spikes
+
+
+def _recentred(
+    name: str, collapsed: Collapsed, activity: Activity, target: Target, gradients: Gradients
+) -> Collapsed:
+    """The input's post factors of a normalised block without what it would undo."""
+    assert activity.current is not None  # it is normalised
+    post = dict(collapsed.post)
+    post["input"] = gradients.recentred(
+        name, post["input"], activity.current, target.told, target.batch
+    )
+    return collapsed._replace(post=post)
 
 
 def learn_readout(credit: Credit, run: Run, target: Target, gradients: Gradients) -> Tensor:

@@ -77,12 +77,12 @@ def learn(engine: Engine, did: Did, gradients: Gradients, more: bool) -> Between
     constants = _constants(rule)
     static = is_static(kept.x)
     if static and block.recurrent is None:
-        total = _collapse_sum(at, kept, constants)
+        total = _recentred(engine, did, gradients, _collapse_sum(at, kept, constants))
         gradients.add_weight(name, lean.contract(block, kept, total, engine.dtype))
         return Between({}, None, told.state)
     crossed = before is not None and bool(constants.pre_decay)
     post = _collapse(at, kept, constants, None if before is None else before.post, crossed)
-    at_input = post.c.sum(0) if static else post.c
+    at_input = _recentred(engine, did, gradients, post.c.sum(0) if static else post.c)
     gradients.add_weight(name, lean.contract(block, kept, at_input, engine.dtype))
     if block.recurrent is not None:
         for grad in lean.contract_recurrent(block, kept, post.c, engine.dtype):
@@ -90,6 +90,16 @@ def learn(engine: Engine, did: Did, gradients: Gradients, more: bool) -> Between
     if before is not None and post.lead is not None:
         gradients.add_products(name, post.lead, _reaching(before, kept, constants.pre_decay))
     return _after(kept, before, constants, told.state) if more else Between({}, None, told.state)
+
+
+def _recentred(engine: Engine, did: Did, gradients: Gradients, post: Tensor) -> Tensor:
+    """Post factors [T, B, ...], or their sum over time [B, ...], of a block that is normalised."""
+    current, told = did.kept.current, did.target.told
+    if current is None or not engine.credit.recentres(did.name):
+        return post
+    if post.ndim < current.ndim:
+        current, told = current[0], told.sum(0)
+    return gradients.recentred(did.name, post, current, told, did.target.batch)
 
 
 def _signal(engine: Engine, did: Did) -> tuple[Told, Tensor | Windows]:

@@ -225,6 +225,8 @@ class Learner(StreamLearning):
         with compiled(self.compiles):
             outcome = engine.run(frames, target, state, gradients)
             gradients.write()
+        if training:
+            self._seen.add_credits(gradients.take_credits())
         return outcome
 
     def _sequence_schedule(self) -> Layerwise | TwoSweep | ThroughTimeSchedule:
@@ -254,8 +256,11 @@ class Learner(StreamLearning):
                 self._require_finite(told.membranes and told.gradients, frames, target)
                 if self._seen.wanted:
                     self._seen.add(state.take_seen())
+                    self._seen.add_credits(state.gradients.take_credits())
                 self._step_optimizer()
         state.gradients.write()
+        if training:
+            self._seen.add_credits(state.gradients.take_credits())
         return summed_up(steps, state.net, target.valid)
 
     def _apply_gathered(self, frames: Tensor | None = None, target: Target | None = None) -> None:
@@ -317,7 +322,7 @@ class Learner(StreamLearning):
         """What a bit-identical continuation needs beside net and optimiser: flat, all tensors."""
         state = {"generator": self.generator.get_state(), "gathered": torch.tensor(self.gathered)}
         state |= {f"own.{n}": p.detach() for n, p in self.credit.own_parameters().items()}
-        state |= {f"seen.{name}": seen for name, seen in self._seen.moments.items()}
+        state |= self._seen.state_dict()
         if self.gathered:
             grads = {n: p.grad for n, p in self._named_parameters() if p.grad is not None}
             state |= {f"grad.{name}": grad for name, grad in grads.items()}
@@ -333,11 +338,7 @@ class Learner(StreamLearning):
         self.generator.set_state(state["generator"])
         self.gathered = int(state["gathered"])
         load_own(self.credit, state)
-        self._seen.moments = {
-            name.removeprefix("seen."): seen.to(self.net.like)
-            for name, seen in state.items()
-            if name.startswith("seen.")
-        }
+        self._seen.load_state_dict(state)
         self._zero_grad()
         for name, parameter in self._named_parameters():
             if f"grad.{name}" in state:

@@ -91,6 +91,7 @@ class StreamLearning(ABC):
             raise error
         if self._seen.wanted:
             self._seen.add(state.take_seen())
+            self._seen.add_credits(state.gradients.take_credits())
         self._step_optimizer()
 
     def _require_streamable(self) -> None:

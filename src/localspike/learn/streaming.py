@@ -180,7 +180,19 @@ class Streaming:
         if learns(block):
             direct = self.credit.direct(block, seen.activity, target)
             gradients.add_step(name, m, seen.factors, direct, at_spikes)
+            if self.credit.recentres(name):
+                whole = m if at_spikes is None else m + at_spikes
+                self._recentre(name, whole, seen, target, gradients)
         return m if at_spikes is None else m + at_spikes
+
+    def _recentre(
+        self, name: str, m: Tensor, seen: _Seen, target: Target, gradients: Gradients
+    ) -> None:
+        """Take out of a normalised block's gradient what it would undo."""
+        current, constant = seen.activity.current, seen.factors.constant
+        assert current is not None and constant is not None  # it is normalised
+        pushed, x = m * constant, seen.activity.x
+        gradients.recentre_step(name, pushed, current, x, target.told, target.batch)
 
     def _read_out(
         self,

@@ -29,6 +29,16 @@ class Target(NamedTuple):
     weight: Tensor
     valid: Tensor | None
 
+    @property
+    def told(self) -> Tensor:
+        """1 where something is learned [...], 0 elsewhere."""
+        return (self.weight != 0).to(self.weight.dtype)
+
+    @property
+    def batch(self) -> int:
+        """How many samples there are."""
+        return self.y.shape[-2]
+
     def at(self, t: int) -> Target:
         """The target of step t."""
         valid = None if self.valid is None else self.valid[t]

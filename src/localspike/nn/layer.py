@@ -59,7 +59,7 @@ class Activity(NamedTuple):
 
     In a step the leading axis is [B]; in a sequence [T, B], with the tail's contexts merged to
     [T·B]. ``o_prev`` is o[t−1], the recurrent afferent; ``a`` the adaptation a[t] in force at
-    the step, None for a neuron without.
+    the step, None for a neuron without; ``current`` a normalised synapse's, with its offset.
     """
 
     x: Tensor
@@ -70,6 +70,7 @@ class Activity(NamedTuple):
     contexts: tuple[Any, ...] = ()
     o_prev: Tensor | None = None
     a: Tensor | None = None
+    current: Tensor | None = None
 
     def afferents(self) -> dict[str, Tensor]:
         """The pre-synaptic activities by name."""
@@ -236,6 +237,7 @@ class Spiking(nn.Module):
         False where the step is padding.
         """
         current, seen = self.centred(self.synapse(x, weights.input, dtype), state, weights, valid)
+        kept = current if self.normalised else None
         if drive is not None:
             current = beside(current, drive, self.synapse) + drive
         if self.recurrent is not None and weights.recurrent is not None and state.o is not None:
@@ -249,7 +251,7 @@ class Spiking(nn.Module):
         )
         out, contexts = self.tail_forward(o, state.masks)
         carried = None if self.recurrent is None else o
-        activity = Activity(x, u, o, out, last.v, contexts, state.o, state.a)
+        activity = Activity(x, u, o, out, last.v, contexts, state.o, state.a, kept)
         return activity, BlockState(last.v, carried, state.masks, last.a, last.i, seen)
 
     def sequence(
@@ -272,6 +274,7 @@ class Spiking(nn.Module):
         """
         merged = merged_currents(self.synapse, x, weights.input, dtype)
         currents, seen = self.centred(merged, state, weights, valid)
+        kept = currents if self.normalised else None
         if drive is not None:
             currents = driven(beside(currents, drive, self.synapse), drive)
         u, o, a, last = self.scan(
@@ -281,7 +284,7 @@ class Spiking(nn.Module):
         out = out.view(*o.shape[:2], *out.shape[1:])
         o_prev = None if state.o is None else torch.cat((state.o[None], o[:-1]))
         carried = None if self.recurrent is None else o[-1]
-        activity = Activity(x, u, o, out, last.v, contexts, o_prev, a)
+        activity = Activity(x, u, o, out, last.v, contexts, o_prev, a, kept)
         return activity, BlockState(last.v, carried, state.masks, last.a, last.i, seen)
 
     def scan(

@@ -29,7 +29,7 @@ class Kept(NamedTuple):
     ``o`` is None where the spikes were pooled as they came; ``rates`` [T, B] are spikes per neuron.
     ``slopes`` have one step as it lies in memory. ``table`` is that of `kernels.unfold` where the
     convolution was done by matrix products. ``o_prev`` [B, ...] are a recurrent block's spikes
-    before the first step.
+    before the first step; ``current`` those of a normalised synapse.
     """
 
     x: Tensor
@@ -40,6 +40,7 @@ class Kept(NamedTuple):
     rates: Tensor
     table: Tensor | None = None
     o_prev: Tensor | None = None
+    current: Tensor | None = None
 
     @property
     def like(self) -> Tensor:
@@ -81,6 +82,22 @@ def sequence(
     currents, table = _currents(block.synapse, x, weights.input, dtype)
     currents, seen = block.centred(currents, state, weights, valid)
     state = state._replace(seen=seen)
+    if block.normalised:
+        did, state = _fire(block, x, currents, table, state, weights, psi)
+        return did._replace(current=currents), state
+    return _fire(block, x, currents, table, state, weights, psi)
+
+
+def _fire(
+    block: Spiking,
+    x: Tensor,
+    currents: Tensor,
+    table: Tensor | None,
+    state: BlockState,
+    weights: Weights,
+    psi: Surrogate,
+) -> tuple[Kept, BlockState]:
+    """The neurons and the tail."""
     if weights.recurrent is None and _pools(block, currents):
         return _scan_and_pool(block, x, currents, table, state, psi)
     if weights.recurrent is None:

@@ -2,12 +2,18 @@
 
 Batch normalisation looks at a whole batch, and at all of its time steps, before the first neuron
 may fire; that is not online, not possible for a batch of one, and not local in time. Here a unit
-keeps the mean and the mean square of its own current over past sequences, two numbers, and is
-normalised by them as they were when the sequence began. Between updates they fold into the
-effective weight and a constant current, so a device that only infers has nothing to compute.
+keeps the mean and the mean square of its own current over past sequences and is normalised by them
+as they were when the sequence began. Between updates they fold into the effective weight and a
+constant current, so a device that only infers has nothing to compute.
+
+The other half of batch normalisation is in its gradient: what would move all currents of a unit
+alike, or stretch them, is taken out, since the normalisation would undo it. Here two more running
+means say how much that is, and it is taken out of every post factor on the spot.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +24,25 @@ EPSILON = 1e-5
 MOMENTUM = 0.1
 
 
-class RunningNorm(nn.Module):
-    """Mean and mean square of c = ŵ·x per output unit, kept over updates.
+class Pull(NamedTuple):
+    """What is taken out of a post factor at current I: shift + slope I, both [O]."""
 
-        I = g (c − E[c]) / sqrt(E[c²] − E[c]² + ε)
+    shift: Tensor
+    slope: Tensor
+
+
+class RunningNorm(nn.Module):
+    """Statistics of c = ŵ·x per output unit, kept over updates; Î = (c − E[c]) / sd(c).
+
+        I = g Î,    post ← post − (E[post] + Î E[post Î])
 
     ``momentum`` is the weight of what one update has seen; at batch 1 a smaller one than the
     default is right. The statistics are parameters without gradient: they are saved, moved and
-    watched as weights are, and no optimiser changes them.
+    watched as weights are, and no optimiser changes them. ``push`` and ``along`` are E[post] and
+    E[post Î] for a batch of one.
 
-    Source: batch normalisation's inference form (arXiv 1502.03167), used in training as well; the
-    idea of normalising spiking layers online is of OSR (ICLR 2024).
+    Source: batch normalisation (arXiv 1502.03167) with expectations in place of a batch's means;
+    the idea of normalising spiking layers online is of OSR (ICLR 2024).
 
     >>> norm = RunningNorm(2)
     >>> norm.settle(torch.tensor([[4.0, 4.0], [4.0, 8.0], [8.0, 20.0]]), torch.ones(2), 1.0)
@@ -41,12 +55,18 @@ class RunningNorm(nn.Module):
         if not 0.0 < momentum <= 1.0:
             raise ConfigError("momentum of running statistics", got=momentum, expected="in (0, 1]")
         self.momentum = momentum
-        self.mean = nn.Parameter(torch.zeros(units), requires_grad=False)
-        self.square = nn.Parameter(torch.ones(units), requires_grad=False)
+        self.mean = _kept(torch.zeros(units))
+        self.square = _kept(torch.ones(units))
+        self.push = _kept(torch.zeros(units))
+        self.along = _kept(torch.zeros(units))
 
     def inverse(self) -> Tensor:
         """1 / sqrt(variance + ε) of every unit [O]."""
         return torch.rsqrt((self.square - self.mean.square()).clamp_min(0.0) + EPSILON)
+
+    def pull(self, gain: Tensor, batch: int) -> Pull:
+        """What is taken out of the post factors of a batch, whose currents are g Î."""
+        return Pull(self.push / batch, self.along / (batch * _nonzero(gain)))
 
     @torch.no_grad()
     def settle(self, seen: Tensor, factor: Tensor, momentum: float | None = None) -> None:
@@ -56,8 +76,28 @@ class RunningNorm(nn.Module):
         """
         weight = self.momentum if momentum is None else momentum
         count, total, squares = seen.to(self.mean)
-        known = (count > 0) & (factor != 0)
-        count, factor = torch.where(known, count, 1.0), torch.where(known, factor, 1.0)
-        share = torch.where(known, weight, 0.0).to(self.mean)
+        share = _share(weight, (count > 0) & (factor != 0), self.mean)
+        factor = _nonzero(factor)
+        count = _nonzero(count)
         self.mean.lerp_(total / count / factor, share)
         self.square.lerp_(squares / count / factor.square(), share)
+
+    @torch.no_grad()
+    def settle_credit(self, told: Tensor, gain: Tensor) -> None:
+        """Take in the sums [3, O] of `kernels.norm.recentre`, post factors times their batch."""
+        count, posts, along = told.to(self.mean)
+        share, count = _share(self.momentum, count > 0, self.push), _nonzero(count)
+        self.push.lerp_(posts / count, share)
+        self.along.lerp_(along / count / _nonzero(gain), share)
+
+
+def _kept(value: Tensor) -> nn.Parameter:
+    return nn.Parameter(value, requires_grad=False)
+
+
+def _share(weight: float, known: Tensor, like: Tensor) -> Tensor:
+    return known.to(like.dtype) * weight
+
+
+def _nonzero(x: Tensor) -> Tensor:
+    return torch.where(x == 0, torch.ones_like(x), x)

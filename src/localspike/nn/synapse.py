@@ -12,7 +12,7 @@ from ..errors import ConfigError, ShapeError
 from ..kernels import norm
 from ..kernels import synapse as kernel
 from ..kernels.synapse import ConvGeometry
-from .running import RunningNorm
+from .running import Pull, RunningNorm
 
 
 class Synapse(nn.Module, ABC):
@@ -73,6 +73,18 @@ class Synapse(nn.Module, ABC):
         """Let the running statistics take in moments of the current without its offset."""
         if self.norm is not None and self.gain is not None:
             self.norm.settle(seen, self._factor(self.gain).flatten(), momentum)
+
+    def pull(self, batch: int) -> Pull | None:
+        """What is taken out of the post factors of a batch of a normalised synapse."""
+        if self.norm is None or self.gain is None:
+            return None
+        return self.norm.pull(self.gain.detach().flatten(), batch)
+
+    @torch.no_grad()
+    def settle_credit(self, told: Tensor) -> None:
+        """Let the running statistics take in sums of post factors (`kernels.norm.recentre`)."""
+        if self.norm is not None and self.gain is not None:
+            self.norm.settle_credit(told, self.gain.flatten())
 
     @abstractmethod
     def forward(

@@ -19,8 +19,6 @@ Scale = Literal["mean", "sqrt", "l2", "l2_full"] | float
 Basis = Literal[
     "integer_square", "sine_square", "cosine", "hadamard", "random", "trained", "adapted"
 ]
-    "integer_square", "sine_square", "cosine", "hadamard", "random", "trained", "adapted"
-]
 Mixing = Literal["none", "gain", "matrix"]
 
 

@@ -51,8 +51,9 @@ class TwoTrace:
         Trace decay of the readout's input; None uses the readout's own leak (exact).
     synaptic_decay:
         α of the double-exponential pre trace; None takes the block's own (0 for LIF and ALIF).
-    untraced:
-        Afferents without a pre trace; set by `for_block`.
+    untraced, constant:
+        Afferents without a pre trace, and whether there is one that is always 1; set by
+        `for_block`.
 
     Source: S-TLLR (arXiv 2306.15220) and TESS (arXiv 2502.01837) eq. (7); DECOLLE (2020) for the
     double-exponential form.
@@ -70,6 +71,7 @@ class TwoTrace:
     readout_decay: float | None = None
     synaptic_decay: float | None = 0.0
     untraced: tuple[str, ...] = ()
+    constant: bool = False
 
     per_synapse: ClassVar[bool] = False
 
@@ -87,6 +89,7 @@ class TwoTrace:
                 cell.synaptic_decay if self.synaptic_decay is None else self.synaptic_decay
             ),
             untraced=untraced,
+            constant=cell.normalised,
         )
 
     def for_readout(self, leak: float) -> TwoTrace:
@@ -124,10 +127,18 @@ class TwoTrace:
         terms = self._terms(eligible, state.post, {**arriving, **pre}, afferents)
         post = None if state.post is None else trace.trace_step(state.post, psi, self.post_decay)
         fast_bias = (self.synaptic_decay or 0.0) * state.fast_bias + 1.0
-        bias = ((self.pre_decay or 0.0) * state.bias + fast_bias) if self.trace_bias else 1.0
-        bias_post = eligible if self.trace_bias else psi
-        after = TraceState(pre, post, bias, fast, fast_bias)
-        return Factors(terms, bias_post, bias, direct={**arriving, **pre}), after
+        decay = self.decay_of("input") if self.constant else self.pre_decay or 0.0
+        follow = self.trace_bias or self.constant
+        traced = (decay * state.bias + fast_bias) if follow else 1.0
+        bias, bias_post = (traced, eligible) if self.trace_bias else (1.0, psi)
+        after = TraceState(pre, post, traced, fast, fast_bias)
+        constant = self._constant(eligible * traced, state.post) if self.constant else None
+        direct = {**arriving, **pre}
+        return Factors(terms, bias_post, bias, direct=direct, constant=constant), after
+
+    def _constant(self, traced: Tensor, h: Tensor | None) -> Tensor:
+        """The post factor of an input that is always 1."""
+        return traced if h is None else torch.add(traced, h, alpha=self.post_gain)
 
     def _terms(
         self, eligible: Tensor, h: Tensor | None, q: Afferents, x: Afferents

@@ -20,7 +20,8 @@ class Cell:
     """The constants of a block's neurons that an eligibility may know.
 
     γ (``decay``), α of a current-based synapse, β and ρ of an adaptive threshold, the reset, the
-    readout's leak γ_out, whether the block reads the network's input, and whether it recurs.
+    readout's leak γ_out, whether the block reads the network's input, whether it recurs, and
+    whether its synapse keeps running statistics.
     """
 
     decay: float
@@ -32,6 +33,7 @@ class Cell:
     readout_decay: float = 0.0
     first: bool = False
     recurrent: bool = False
+    normalised: bool = False
 
 
 class Local(NamedTuple):
@@ -61,7 +63,8 @@ class Factors(NamedTuple):
 
     Rules that keep a trace per synapse have ``dense`` instead (and ``unfiltered`` where that is
     filtered): E [B, K, L, F] per afferent and for "bias", E = ∂o/∂w of the same neuron; where
-    ``full``, E [B, N, K, F] is that of every neuron N of the layer.
+    ``full``, E [B, N, K, F] is that of every neuron N of the layer. ``constant`` is the post factor
+    of a synapse whose input is always 1, where the block is normalised.
     """
 
     terms: tuple[Term, ...] = ()
@@ -71,6 +74,7 @@ class Factors(NamedTuple):
     dense: Mapping[str, Tensor] | None = None
     unfiltered: Mapping[str, Tensor] | None = None
     full: bool = False
+    constant: Tensor | None = None
 
 
 class Collapsed(NamedTuple):
