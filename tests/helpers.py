@@ -50,6 +50,7 @@ RULES: dict[str, Callable[[], Rule]] = {
     "tess-number": lambda: rules.tess(scale=0.3, pre_gain=0.7),
     "tess-latent": lambda: rules.tess(latent_decay=0.8),
     "tess-published": lambda: rules.tess(published_code=True),
+    "tess-plus": lambda: rules.tess_plus(post_gain=-0.5),
     "tess-whole": lambda: rules.tess(pool=0, surrogate="sigmoid"),
     "s_tllr-bp": rules.s_tllr,
     "s_tllr-dfa": lambda: rules.s_tllr("dfa"),

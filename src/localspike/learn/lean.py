@@ -113,6 +113,8 @@ class LeanLayerwise(Layerwise):
         """The time steps [T, B, ...] in groups that are worked through one after the other."""
         steps = len(frames)
         whole = len(self.lean) < len(self.net.blocks) or is_static(frames)
+        # Sums of post factors would miss what reaches across a part's start.
+        whole = whole or bool(self.net.normalised)
         known = all(type(bound) in CONTINUED for bound in self.credit.bound.values())
         if whole or not known or not crosses(self.credit):
             return [slice(0, steps)]

@@ -6,7 +6,7 @@ from .class_basis import ClassBasis
 from .contrast import Contrast
 from .eligibility import ThroughTime, TwoTrace
 from .membrane_band import MembraneBand
-from .presets import bptt, frozen, ottt, s_tllr, sltt, tess
+from .presets import bptt, frozen, ottt, s_tllr, sltt, tess, tess_plus
 from .projection import Projection
 from .rank_one import RankOne
 from .registry import PRESETS, register
@@ -63,5 +63,6 @@ __all__ = [
     "sdfa",
     "sltt",
     "tess",
+    "tess_plus",
     "tp",
 ]

@@ -65,6 +65,33 @@ def tess(
     )
 
 
+def tess_plus(
+    pre_decay: float = 0.5,
+    post_decay: float = 0.2,
+    post_gain: float = 0.0,
+    scale: Scale = "l2",
+    pool: int | None = None,
+    latent_decay: float = 0.0,
+    surrogate: SurrogateName = "triangle",
+) -> Rule:
+    """TESS with a class basis that learns: it begins as the square wave and descends its own loss.
+
+    Beyond the paper. Nothing is sent between layers and no memory grows with time, but the basis,
+    C × latents numbers a layer, is stored. Its entries are of order one, so its step size wants to
+    be larger than that of weights (`optimizer.rule_factor`, 10 in the recipes). On nets with
+    running statistics (a model's ``norm_momentum``) the layers learn what they lose otherwise.
+
+    >>> tess_plus().signal.basis
+    'adapted'
+    """
+    return Rule(
+        "tess_plus",
+        TwoTrace(pre_decay, post_decay, 1.0, post_gain),
+        ClassBasis("adapted", scale, pool, latent_decay),
+        surrogate_named(surrogate),
+    )
+
+
 def s_tllr(
     signal: Literal["bp", "dfa", "sdfa", "drtp"] = "bp",
     pre_decay: float = 0.75,

@@ -16,6 +16,7 @@ PRESETS: dict[str, Preset] = {
     f.__name__: f
     for f in (
         presets.tess,
+        presets.tess_plus,
         presets.s_tllr,
         presets.ottt,
         presets.sltt,
