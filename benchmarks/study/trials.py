@@ -20,7 +20,7 @@ class Trial(NamedTuple):
 
 
 _ADAPTED = ("rule=tess_plus", "readout_factor=5", "rule_factor=10")
-_PLUS = (*_ADAPTED, "model.norm_momentum=0.3")
+_PLUS = (*_ADAPTED, "model.norm_momentum=0.1")
 _PLAIN = ("rule=plain",)
 
 TRIALS: dict[str, Trial] = {
@@ -57,7 +57,7 @@ TRIALS: dict[str, Trial] = {
     ),
     "running": Trial(
         "Running statistics under the fixed basis?",
-        ("rule.post_gain=0", "readout_factor=5", "model.norm_momentum=0.3"),
+        ("rule.post_gain=0", "readout_factor=5", "model.norm_momentum=0.1"),
         "readout-5",
     ),
     "trained": Trial(
@@ -73,7 +73,7 @@ TRIALS: dict[str, Trial] = {
         "adapted",
     ),
     "plus": Trial("Both: a basis that learns, running statistics?", _PLUS, "adapted"),
-    "plus-momentum-10": Trial("Slower statistics?", (*_PLUS, "model.norm_momentum=0.1"), "plus"),
+    "plus-momentum-30": Trial("Quicker statistics?", (*_PLUS, "model.norm_momentum=0.3"), "plus"),
     "plus-post": Trial("The post trace on top?", (*_PLUS, "rule.post_gain=1"), "plus"),
     "plus-2e-3": Trial("A larger step?", (*_PLUS, "lr=2e-3"), "plus"),
     "plus-pool-4": Trial("Finer latents?", (*_PLUS, "rule.pool=4"), "plus"),

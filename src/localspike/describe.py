@@ -39,7 +39,8 @@ class SynapseDescription:
     """A block's input synapse; ``kernel`` and ``geometry`` (stride, padding, groups) of a conv.
 
     ``fan_in`` counts the weights of one neuron. ``standardised`` says that the weights in force
-    are gain·(W − mean)/√(var·fan_in + ε), not W itself.
+    are gain·(W − mean)/√(var·fan_in + ε), not W itself; ``normalised`` that it keeps running
+    statistics of its current.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class SynapseDescription:
     standardised: bool
     kernel: int | None = None
     geometry: ConvGeometry | None = None
+    normalised: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,7 @@ def describe_synapse(synapse: Synapse) -> SynapseDescription:
         standardised=synapse.gain is not None,
         kernel=None if conv is None else conv.kernel_size,
         geometry=None if conv is None else conv.geometry,
+        normalised=getattr(synapse, "norm", None) is not None,  # a user's need not have it
     )
 
 
@@ -263,4 +266,5 @@ def _cell(block: BlockDescription, readout_decay: float) -> Cell:
         readout_decay,
         INPUT in block.sources,
         block.recurrent,
+        block.synapse.normalised,
     )

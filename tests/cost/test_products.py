@@ -65,6 +65,28 @@ def test_the_model_counts_what_runs(rule: str, net: str) -> None:
         assert ran == said > 0, schedule
 
 
+@pytest.mark.parametrize("rule", ["tess", "tess-plus", "ottt", "frozen", "tp-classes", "e_prop"])
+@pytest.mark.parametrize("net", ["convnet", "recurrent"])
+def test_running_statistics_cost_a_stream_one_contraction_more(rule: str, net: str) -> None:
+    def made(norm_momentum: float | None) -> Network:
+        if net == "recurrent":
+            return models.recurrent(9, (7, 6), CLASSES, norm_momentum=norm_momentum, rate=None)
+        options = {"image": 8, "channels": (3, 4), "norm_momentum": norm_momentum, "rate": None}
+        return models.convnet(2, CLASSES, **options)  # type: ignore[arg-type]
+
+    for schedule in legal(rule):
+        if schedule == "bptt":
+            continue
+        plain, more = (
+            both(Learner(made(m), EVERY_RULE[rule](), schedule=schedule))  # type: ignore[arg-type]
+            for m in (None, 0.1)
+        )
+        assert more[0] == more[1] and plain[0] == plain[1]
+        factored = rule not in ("frozen", "tp-classes") and (rule, net) != ("e_prop", "recurrent")
+        costs = schedule == "streaming" and factored
+        assert (more[0] > plain[0]) is costs, schedule
+
+
 @pytest.mark.parametrize("rule", ["tess", "s_tllr-bp", "bptt", "tp-classes", "frozen"])
 @pytest.mark.parametrize("net", ["conv", "recurrent", "residual"])
 def test_a_static_input_is_multiplied_once_but_not_when_streamed(rule: str, net: str) -> None:

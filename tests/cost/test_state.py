@@ -65,6 +65,19 @@ def test_every_preset_byte_for_byte(preset: str, net: str) -> None:
     assert bytes_of(numbers) == state_bytes(learner, frames, labels % 4)
 
 
+@pytest.mark.parametrize("preset", ["tess", "ottt", "frozen", "e_prop"])
+def test_running_statistics_byte_for_byte(preset: str) -> None:
+    made = models.convnet(2, 4, image=8, channels=(3, 4), norm_momentum=0.1, rate=None)
+    rule = PRESETS[preset]()
+    frames, labels = batch(made, 3)
+    about = describe(made, rule)
+    numbers = report_on(about, Setting(batch=BATCH)).numbers
+    assert numbers is not None
+    learner = Learner(made, rule, schedule="streaming")
+    assert bytes_of(numbers) == state_bytes(learner, frames, labels % 4)
+    assert state(about, Setting())["conv2"]["moments"] == 3 * 4
+
+
 def test_buffers_by_name_and_what_width_does() -> None:
     def found(width: int) -> dict[str, dict[str, int]]:
         net = models.recurrent(9, (width,), 4, readout_decay=0.9, rate=None)
@@ -130,7 +143,7 @@ def test_only_bases_that_are_drawn_or_trained_are_stored() -> None:
     assert of(rules.tess()) == (0, 28)
     assert of(rules.decolle()) == (28, 0)
     assert of(rules.lls(mixing="matrix")) == (16, 28)
-    assert of(rules.local_loss()) == of(rules.drtp()) == (28, 0)
+    assert of(rules.local_loss()) == of(rules.drtp()) == of(rules.tess_plus()) == (28, 0)
     assert of(rules.e_prop("symmetric")) == of(rules.s_tllr()) == of(rules.frozen()) == (0, 0)
     assert of(rules.tp()) == (28, 0)
     own = Learner(net, rules.lls("trained", mixing="gain")).credit.own_parameters()

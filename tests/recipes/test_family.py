@@ -50,6 +50,8 @@ def test_a_rule_changes_nothing_of_the_net_but_what_its_entry_names() -> None:
     base = base_of("nmnist", "fc")
     for name, entry in ENTRIES.items():
         config = entry.apply(base, "nmnist", "fc")
+        if "model.norm_momentum=0.1" in entry.settings:  # its blocks keep running statistics
+            assert config.model.options.pop("norm_momentum") == 0.1  # type: ignore[attr-defined]
         assert (config.model, config.data, config.loss, config.training, config.scheduler) == (
             base.model, base.data, base.loss, base.training, base.scheduler,
         ), name  # fmt: skip

@@ -101,7 +101,7 @@ def test_rows_are_distinct(classes: int) -> None:
 
 def test_unknown_basis_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"^unknown basis: got fourier; expected one of \['cosine"
+        ConfigError, match=r"^unknown basis: got fourier; expected one of \['adapted', 'cosine"
     ):
         rules.tess(basis="fourier")  # type: ignore[arg-type]
 

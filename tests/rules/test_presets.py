@@ -92,6 +92,7 @@ SIGMOID = rules.SigmoidDerivative(4.0)
         ),
         (rules.decolle(seed=2), OWN, ClassBasis("random", "sqrt", 0, seed=2), SIGMOID),
         (rules.local_loss(), OWN, ClassBasis("trained", 1.0), rules.Triangle()),
+        (rules.tess_plus(), E(0.5, 0.2, 1.0, 0.0), ClassBasis("adapted", "l2"), rules.Triangle()),
         (rules.etlp(), SynapseTrace(0.0), Projection("drtp"), rules.Triangle()),
         (rules.etlp(4, 0.9), NAMED, Projection("drtp", label_period=4), rules.Triangle()),
         (rules.e_prop(), SynapseTrace("readout"), Projection("dfa"), rules.Triangle()),
@@ -134,7 +135,18 @@ def test_presets_are_frozen_named_values() -> None:
 
 
 def test_locality_of_every_preset() -> None:
-    local = {"tess", "frozen", "tp", "lls", "decolle", "local_loss", "etlp", "osttp", "drtp"}
+    local = {
+        "tess",
+        "tess_plus",
+        "frozen",
+        "tp",
+        "lls",
+        "decolle",
+        "local_loss",
+        "etlp",
+        "osttp",
+        "drtp",
+    }
     sent = {"s_tllr", "ottt", "sltt", "bptt", "e_prop", "ostl", "es_d_rtrl", "dfa", "sdfa"}
     assert local | sent == set(PRESETS)
     for name in PRESETS:

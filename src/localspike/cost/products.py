@@ -99,10 +99,15 @@ def _whole(view: View, a: Afferent, trace: TraceDescription) -> int:
 
 
 def _terms(view: View, block: BlockDescription, a: Afferent, trace: TraceDescription) -> int:
-    """Contractions of one step: two where pre and post trace meet different pre factors."""
+    """Contractions of one step: two where pre and post trace meet different pre factors.
+
+    A stream takes what a normalisation would undo out of its gradient by one more.
+    """
     traced = trace.pre.get(a.name) or trace.fast.get(a.name)
     band = view.about.rule["band"] is not None and block.kind != "readout"
-    return 1 + bool(traced and trace.post_gain) + band
+    normalised = block.synapse.normalised and trace.kind == "TwoTrace" and a.name == "input"
+    recentred = normalised and not band and not view.companions
+    return 1 + bool(traced and trace.post_gain) + band + recentred
 
 
 def _dense(

@@ -16,6 +16,7 @@ from .view import INPUT, View
 PROJECTIONS = ("dfa", "sdfa", "drtp", "symmetric", "adaptive")
 GENERATED = ("integer_square", "sine_square", "cosine", "hadamard")
 """Bases that are made anew from two indices; no memory holds them."""
+TRAINED = ("trained", "adapted")
 
 
 class Matrices(NamedTuple):
@@ -52,7 +53,7 @@ def signal_products(view: View, block: BlockDescription) -> int:
 def _class_basis(view: View, block: BlockDescription) -> int:
     """B a and Bᵀ(p − y), M there and back, the trained tensors' own gradients."""
     c, (n, averaged) = view.about.classes, latents(view, block)
-    products = 2 * c * n + (c * n if view.signal["basis"] == "trained" else 0)
+    products = 2 * c * n + (c * n if view.signal["basis"] in TRAINED else 0)
     if view.signal["mixing"] == "matrix":
         products += 3 * c * c
     # A vector's windows need not be equal; what they are given is spread by a product.

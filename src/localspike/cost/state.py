@@ -31,7 +31,10 @@ def state(about: Description, setting: Setting) -> dict[str, Buffers]:
     {'membrane': 30, 'pre trace': 20, 'post trace': 30}
     """
     view = View(about, setting)
-    return {block.name: _neurons(view, block) | _learning(view, block) for block in about.blocks}
+    return {
+        block.name: _neurons(view, block) | _seen(block) | _learning(view, block)
+        for block in about.blocks
+    }
 
 
 def inference(about: Description, setting: Setting) -> dict[str, Buffers]:
@@ -77,6 +80,11 @@ def _neurons(view: View, block: BlockDescription) -> Buffers:
         "current": bool(neuron.synaptic_decay),
     }
     return {name: n for name, there in parts.items() if there}
+
+
+def _seen(block: BlockDescription) -> Buffers:
+    """Moments of a normalised block's current until the next update."""
+    return {"moments": 3 * block.neuron_shape[0]} if block.synapse.normalised else {}
 
 
 def _learning(view: View, block: BlockDescription) -> Buffers:

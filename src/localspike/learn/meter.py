@@ -48,7 +48,7 @@ def state_bytes(learner: Learner, frames: Tensor, labels: Tensor) -> int:
     84
     """
     engine = Streaming(learner.credit)
-    state = engine.init(frames.shape[1], training=False)
+    state = engine.init(frames.shape[1], training=False, watched=True)
     target = _target(learner, frames, labels)
     for t, x in enumerate(frames):
         engine.step(x, target.at(t), state)

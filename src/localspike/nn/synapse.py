@@ -51,6 +51,8 @@ class Synapse(nn.Module, ABC):
         self.gain = nn.Parameter(torch.ones(ones)) if standardised else None
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.norm = None if momentum is None else RunningNorm(shape[0], momentum)
+        if self.norm is not None and self.gain is not None:
+            self.gain.requires_grad_(False)  # the rate it was calibrated to is kept up
 
     def effective_weight(self, dtype: torch.dtype | None = None) -> Tensor:
         """Ŵ: the standardised weight, or the weight itself, rounded to ``dtype`` where given."""
@@ -130,8 +132,7 @@ class Synapse(nn.Module, ABC):
         if self.gain is not None:
             factor = self._factor(self.gain)
             grad_weight, grad_gain = norm.standardise_pullback(grad_weight, self.weight, factor)
-            if self.norm is None:
-                add_grad(self.gain, grad_gain, fresh=True)
+            add_grad(self.gain, grad_gain, fresh=True)
         grad_weight = grad_weight.to(self.weight.dtype)
         add_grad(self.weight, grad_weight, fresh=self.gain is not None)
         if self.bias is not None and grad_bias is not None:

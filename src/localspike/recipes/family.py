@@ -64,6 +64,12 @@ _TABLE = (
         "tess", "TESS: two traces and a fixed class basis, nothing sent back.", "tess",
         ("rule.post_gain=0.0",), _TESS,
     ),
+    Entry(
+        "tess_plus", "TESS with a basis that learns, on blocks that keep running statistics.",
+        "tess_plus",
+        ("model.norm_momentum=0.1", "optimizer.readout_factor=5", "optimizer.rule_factor=10"),
+        _TESS,
+    ),
     Entry("s_tllr", "S-TLLR: two traces, backpropagation within each step.", "s_tllr", (), _TRACED),
     Entry(
         "s_tllr-dfa", "S-TLLR with the output error sent by fixed random matrices.", "s_tllr",

@@ -14,6 +14,7 @@ from .synapse_trace import BoundSynapseTrace, SynapseTrace
 
 REFERENCES = {
     "tess": "Apolinario, Roy, Frenkel, IJCNN 2025 (arXiv 2502.01837)",
+    "tess_plus": "this package: TESS with a local classifier that begins as its basis",
     "s_tllr": "Apolinario, Roy, TMLR 2025 (arXiv 2306.15220)",
     "ottt": "Xiao et al., NeurIPS 2022 (arXiv 2210.04195)",
     "sltt": "Meng et al., ICCV 2023 (arXiv 2302.14311)",

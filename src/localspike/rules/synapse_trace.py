@@ -79,7 +79,8 @@ class SynapseTrace:
         kappa = cell.readout_decay if isinstance(self.filter, str) else self.filter
         bound = BoundSynapseTrace(replace(self, filter=kappa), cell, kappa)
         if bound.factors:
-            return TwoTrace(cell.decay, trace_bias=True, synaptic_decay=cell.synaptic_decay)
+            traced = TwoTrace(cell.decay, trace_bias=True, synaptic_decay=cell.synaptic_decay)
+            return traced.for_block(cell)
         return bound
 
     def for_readout(self, leak: float) -> TwoTrace:
