@@ -6,6 +6,7 @@ improvement on validation; one optimiser step per batch. Source: arXiv 2502.0183
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..config import DataConfig, OptimizerConfig, Part, RunConfig, SchedulerConfig, TrainingConfig
@@ -32,6 +33,16 @@ def base(rule: str, **rule_options: Any) -> RunConfig:
 def cifar10_tess() -> RunConfig:
     """TESS with the traces published for CIFAR-10 (0.5, 0.2, both gains +1)."""
     return base("tess", pre_decay=0.5, post_decay=0.2, post_gain=1.0)
+
+
+def cifar10_tess_plus() -> RunConfig:
+    """TESS with a class basis that learns, on blocks that keep running statistics."""
+    plain = base("tess_plus")
+    return replace(
+        plain,
+        model=Part("vgg9", {"norm_momentum": 0.1}),
+        optimizer=replace(plain.optimizer, readout_factor=5.0, rule_factor=10.0),
+    )
 
 
 def cifar10_bptt() -> RunConfig:

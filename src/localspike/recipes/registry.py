@@ -12,14 +12,18 @@ from . import any_data, cifar10, generated, keywords, nmnist
 Recipe = Callable[[], RunConfig]
 _RULES = ("tess", "bptt", "frozen", "s_tllr", "ottt", "sltt")
 
-RECIPES: dict[str, Recipe] = {
-    f"{prefix}-{rule.replace('_', '-')}": getattr(module, f"{prefix}_{rule}")
-    for prefix, module in (("keywords", keywords), ("cifar10", cifar10), ("nmnist", nmnist))
-    for rule in _RULES
-} | {
-    f"keywords-leaky-{rule}": getattr(keywords, f"keywords_leaky_{rule}")
-    for rule in ("tess", "bptt", "frozen")
-}
+RECIPES: dict[str, Recipe] = (
+    {
+        f"{prefix}-{rule.replace('_', '-')}": getattr(module, f"{prefix}_{rule}")
+        for prefix, module in (("keywords", keywords), ("cifar10", cifar10), ("nmnist", nmnist))
+        for rule in _RULES
+    }
+    | {"cifar10-tess-plus": cifar10.cifar10_tess_plus}
+    | {
+        f"keywords-leaky-{rule}": getattr(keywords, f"keywords_leaky_{rule}")
+        for rule in ("tess", "bptt", "frozen")
+    }
+)
 # What is written by hand above keeps its settings; the rest of the family comes from its table.
 RECIPES |= {name: made for name, made in generated.recipes().items() if name not in RECIPES}
 RECIPES |= any_data.recipes(RECIPES)

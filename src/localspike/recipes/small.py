@@ -23,15 +23,16 @@ LIMIT = 10_000
 EPOCHS = 12
 BATCH_SIZE = 64
 PRECISION: Literal["auto", "float32", "bf16"] = "auto"
-SCHEDULER = SchedulerConfig("CosineAnnealingLR")
-AUGMENT = Part("none")
+SCHEDULER = SchedulerConfig("CosineAnnealingLR", every="step")
+AUGMENT = Part("images", {"cutout": 0})
+"""Of images; recordings are not augmented."""
 NET_EPOCHS = {"nmnist": 5, "keywords": 10, "braille": 10}
 """Epochs of the comparison's nets, by data set."""
 
 NOTE = (
     f"Scaled: VGG-9 at {WIDTH:g} of its width, {LIMIT:,} samples to train on and a quarter as many "
     f"to judge by, images shown for {STEPS} steps, {EPOCHS} epochs in batches of {BATCH_SIZE}, "
-    "cosine step size, no augmentation, products in bf16 where the machine has units for it; "
+    "cosine step size, images cropped and flipped, products in bf16 where the machine has units; "
     "N-MNIST, keywords and Braille on the nets and settings of `localspike compare`. A difference "
     "measures the scale before it measures a rule."
 )
@@ -53,16 +54,16 @@ def scaled(config: RunConfig) -> RunConfig:
     >>> scaled(PROTOCOLS["tp"]["shd-ff"]).scheduler.name
     'CosineAnnealingLR'
     """
-    options, model = dict(config.data.options), config.model
+    options, model, augment = dict(config.data.options), config.model, Part("none")
     if data.info(config.data.name).card.kind == "image":
-        options["steps"] = STEPS
+        options["steps"], augment = STEPS, AUGMENT
     if model.name == "vgg9":
         model = Part("vgg9", {**model.options, "width": WIDTH})
     return replace(
         config,
         data=replace(config.data, options=options, limit=LIMIT),
         model=model,
-        augment=AUGMENT,
+        augment=augment,
         scheduler=SCHEDULER,
         learner=replace(config.learner, precision=PRECISION),
         training=replace(config.training, epochs=EPOCHS, batch_size=BATCH_SIZE),
