@@ -31,6 +31,7 @@ from .layerwise import Layerwise, learn_block
 from .lean_credit import AFFERENTS, Between, Did, crosses, learn, learn_readout
 from .outcome import Outcome
 from .targets import Target
+from .votes import Votes
 
 ROWS, NUMBERS = 2048, 1 << 22
 """A part has so many samples times steps, or numbers in its largest layer: enough for a product to
@@ -87,6 +88,7 @@ class LeanLayerwise(Layerwise):
     def __init__(self, credit: Credit, dtype: torch.dtype | None = None) -> None:
         super().__init__(credit, dtype)
         self.lean = {name for name in credit.net.blocks if block_obstacle(credit, name) is None}
+        self.votes: Votes | None = None
 
     @torch.no_grad()
     def run(
@@ -129,6 +131,8 @@ class LeanLayerwise(Layerwise):
             weights = self._weights(name, sequence)
             kept, state[name] = self._forward(name, block, x, state[name], weights, target.valid)
             outputs[name] = kept.out
+            if self.votes is not None:
+                self.votes.add(name, self.seen(name, kept.out))
             self.net.release(name, outputs)
             rates = kept.rates if isinstance(kept, lean.Kept) else lean.spike_rates(kept.o)
             sequence.rates[name].append(rates)

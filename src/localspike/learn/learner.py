@@ -32,6 +32,7 @@ from .stream_learning import StreamLearning
 from .streaming import summed_up
 from .targets import ActiveSteps, Target, chosen_steps, make_targets
 from .two_sweep import TwoSweep
+from .votes import Votes
 
 WORTHWHILE = 50_000  # neurons from which on a compiler's seconds are taken to pay
 
@@ -167,17 +168,25 @@ class Learner(StreamLearning):
 
     @torch.no_grad()
     def evaluate(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
-        """Loss and logits without learning or dropout."""
+        """Loss and logits without learning or dropout.
+
+        Where the rule's layers vote, their logits are added to the readout's; the loss is the
+        readout's own, which is what it learns from.
+        """
         frames, target, _ = self._prepare(frames, labels, lengths, learn=False)
+        votes = Votes(self.credit)
         if self.lean:
             engine = LeanLayerwise(self.credit, self.dtype)
+            engine.votes = votes
             state = self.net.init_state(frames.shape[1], thin=engine.lean)
             with compiled(self.compiles):
-                return self._result(engine.run(frames, target, state, None), lengths)
-        run = self.net.run(frames, dtype=self.dtype, valid=target.valid)
+                outcome = engine.run(frames, target, state, None)
+            return self._result(outcome._replace(logits=votes.over(outcome.logits)), lengths)
+        run = self.net.run(frames, dtype=self.dtype, valid=target.valid, visit=votes.visit)
         assert run.logits is not None  # `Credit` has checked that there is a readout
         loss = self.loss.value(run.logits, target.y, target.weight)
-        return self._result(Outcome(loss, run.logits, run.rates, run.state), lengths)
+        heard = votes.over(run.logits)
+        return self._result(Outcome(loss, heard, run.rates, run.state), lengths)
 
     def _prepare(
         self, frames: Tensor, labels: Tensor, lengths: Tensor | None, learn: bool = True

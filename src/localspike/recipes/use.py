@@ -18,9 +18,12 @@ from ..config import RunConfig, build_learner, build_network, pick_device
 from ..config.build import load_split, test_feed
 from ..data.files import load_arrays
 from ..errors import DataError, ShapeError
+from ..learn import Learner
 from ..learn.checkpoint import CheckpointStore, check_same_model
+from ..learn.checks import load_own
 from ..learn.evaluation import Evaluation, evaluate
 from ..learn.pack import layout
+from ..learn.votes import Votes
 from ..nn import Network
 from .begin import require_own
 from .folder import read_config
@@ -29,7 +32,7 @@ DataRoot = str | os.PathLike[str] | None
 
 
 class Run(NamedTuple):
-    """A trained run, ready for use."""
+    """A trained run, ready for use; ``own`` are the trained tensors of its rule."""
 
     config: RunConfig
     net: Network
@@ -37,6 +40,7 @@ class Run(NamedTuple):
     checkpoint: str
     step: int
     classes: tuple[str, ...]
+    own: dict[str, Tensor]
 
 
 def load_run(
@@ -59,13 +63,22 @@ def load_run(
     there = pick_device(device)
     classes = data.info(config.data.name).classes
     step = checkpoint.entry("step")
-    return Run(config, net.to(there), there, checkpoint.name, step, classes)
+    learned = checkpoint.state["learner"]
+    own = {name: x for name, x in learned.items() if name.startswith("own.")}
+    return Run(config, net.to(there), there, checkpoint.name, step, classes, own)
+
+
+def learner_of(run: Run) -> Learner:
+    """A learner without an optimiser, to judge with: the run's net and its rule's own tensors."""
+    learner = build_learner(run.config, run.net, None)
+    load_own(learner.credit, run.own)
+    return learner
 
 
 def evaluate_run(run: Run, split: str = "test", data_root: DataRoot = None) -> Evaluation:
     """Judge one split with a run's weights."""
     feed = test_feed(run.config, load_split(run.config, split, data_root), run.net, run.device)
-    return evaluate(build_learner(run.config, run.net, None), feed)
+    return evaluate(learner_of(run), feed)
 
 
 def predict_files(run: Run, files: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
@@ -88,7 +101,12 @@ def predict_files(run: Run, files: Sequence[str | os.PathLike[str]]) -> list[dic
 
 @torch.no_grad()
 def _answers(run: Run, frames: Tensor, lengths: Tensor | None) -> list[tuple[int, list[float]]]:
-    logits = run.net(frames, lengths).cpu()
+    learner = learner_of(run)
+    if Votes(learner.credit).voters:  # what is judged is what answers
+        labels = torch.zeros(frames.shape[1], dtype=torch.int64, device=frames.device)
+        logits = learner.evaluate(frames, labels, lengths).logits.cpu()
+    else:
+        logits = run.net(frames, lengths).cpu()
     return [(int(row.argmax()), row.tolist()) for row in logits]
 
 

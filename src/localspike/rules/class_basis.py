@@ -49,6 +49,8 @@ class ClassBasis(Signal):
     mixing:
         M: "none", "gain" (one trained factor per class, LLS-M) or "matrix" (a trained C×C
         matrix, LLS-M×M); both begin as the identity.
+    votes:
+        Whether z is added to the readout's logits when a net is judged (`Learner.evaluate`).
 
     Source: TESS (arXiv 2502.01837) eq. (9)–(12); LLS (arXiv 2405.15868) for scale, cosine and
     mixing; DECOLLE (Kaiser et al. 2020) for the random readout.
@@ -63,6 +65,7 @@ class ClassBasis(Signal):
     latent_decay: float = 0.0
     mixing: Mixing = "none"
     seed: int = 0
+    votes: bool = False
 
     def __post_init__(self) -> None:
         known = (*BASES, "random", "trained", "adapted")
@@ -177,6 +180,20 @@ class BoundClassBasis:
             m = _remove_radial(m, a)
         own = self._own(a * s, plain, error, to_plain) if self.parameters else {}
         return Told(m, state, own)
+
+    @property
+    def votes(self) -> bool:
+        """Whether its logits count when a net is judged."""
+        return self.spec.votes
+
+    def vote(self, output: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """z [T, B, C] of the block's output [T, B, ...], from the latents' ``state`` and to it."""
+        latents = self._latents(output.flatten(0, 1)).view(*output.shape[:2], self.latents)
+        if self.spec.latent_decay:
+            latents = trace.trace_forward(latents, self.spec.latent_decay, state)
+            state = latents[-1].clone()
+        plain = (latents @ self.basis.detach().T) * self._scale_of(latents)
+        return _mixed(plain, self.parameters.get("mix")), state
 
     def spread(self, told: Told, known: Knowledge) -> Told:
         """m over the block's positions, in the dtype its spikes have."""

@@ -72,6 +72,7 @@ def tess_plus(
     scale: Scale = "l2",
     pool: int | None = None,
     latent_decay: float = 0.0,
+    votes: bool = True,
     surrogate: SurrogateName = "triangle",
 ) -> Rule:
     """TESS with a class basis that learns: it begins as the square wave and descends its own loss.
@@ -80,6 +81,7 @@ def tess_plus(
     C × latents numbers a layer, is stored. Its entries are of order one, so its step size wants to
     be larger than that of weights (`optimizer.rule_factor`, 10 in the recipes). On nets with
     running statistics (a model's ``norm_momentum``) the layers learn what they lose otherwise.
+    With ``votes`` a judged net hears every layer's own prediction beside the readout.
 
     >>> tess_plus().signal.basis
     'adapted'
@@ -87,7 +89,7 @@ def tess_plus(
     return Rule(
         "tess_plus",
         TwoTrace(pre_decay, post_decay, 1.0, post_gain),
-        ClassBasis("adapted", scale, pool, latent_decay),
+        ClassBasis("adapted", scale, pool, latent_decay, votes=votes),
         surrogate_named(surrogate),
     )
 
