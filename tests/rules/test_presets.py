@@ -92,7 +92,12 @@ SIGMOID = rules.SigmoidDerivative(4.0)
         ),
         (rules.decolle(seed=2), OWN, ClassBasis("random", "sqrt", 0, seed=2), SIGMOID),
         (rules.local_loss(), OWN, ClassBasis("trained", 1.0), rules.Triangle()),
-        (rules.tess_plus(), E(0.5, 0.2, 1.0, 0.0), ClassBasis("adapted", "l2"), rules.Triangle()),
+        (
+            rules.tess_plus(),
+            E(0.5, 0.2, 1.0, 0.0),
+            ClassBasis("adapted", "l2", votes=True),
+            rules.Triangle(),
+        ),
         (rules.etlp(), SynapseTrace(0.0), Projection("drtp"), rules.Triangle()),
         (rules.etlp(4, 0.9), NAMED, Projection("drtp", label_period=4), rules.Triangle()),
         (rules.e_prop(), SynapseTrace("readout"), Projection("dfa"), rules.Triangle()),

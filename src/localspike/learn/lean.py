@@ -131,7 +131,7 @@ class LeanLayerwise(Layerwise):
             weights = self._weights(name, sequence)
             kept, state[name] = self._forward(name, block, x, state[name], weights, target.valid)
             outputs[name] = kept.out
-            if self.votes is not None:
+            if self.votes is not None and name in self.votes.voters:
                 self.votes.add(name, self.seen(name, kept.out))
             self.net.release(name, outputs)
             rates = kept.rates if isinstance(kept, lean.Kept) else lean.spike_rates(kept.o)
