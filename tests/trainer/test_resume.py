@@ -54,6 +54,9 @@ def outcome(folder: Path) -> tuple[bytes, str, list[list[int]]]:
         (["dropout=0.3", "accumulate=2", "clip_norm=1"], "keywords-bptt", 3),
         (["optimizer=SGD", "momentum=0.9", "every=step"], "keywords-s-tllr", 7),
         (["update=step", "active_steps=4"], "keywords-ottt", 5),
+        (["rule=tess_plus", "norm_momentum=0.2", "rule_factor=9"], "keywords-tess", 7),
+        (["readout_factor=3", "norm_momentum=0.2", "accumulate=2"], "keywords-tess", 3),
+        (["norm_momentum=0.1", "schedule=streaming", "update=step"], "keywords-tess", 4),
     ],
 )
 def test_stopping_anywhere_and_resuming_changes_nothing(
