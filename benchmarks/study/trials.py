@@ -19,8 +19,10 @@ class Trial(NamedTuple):
     plugin: bool = False
 
 
-_ADAPTED = ("rule=tess_plus", "readout_factor=5", "rule_factor=10")
-_PLUS = (*_ADAPTED, "model.norm_momentum=0.1")
+_FACTORS = ("readout_factor=5", "rule_factor=10")
+_ADAPTED = ("rule=tess_plus", "rule.votes=false", *_FACTORS)
+_SILENT = (*_ADAPTED, "model.norm_momentum=0.1")
+_PLUS = ("rule=tess_plus", *_FACTORS, "model.norm_momentum=0.1")
 _PLAIN = ("rule=plain",)
 
 TRIALS: dict[str, Trial] = {
@@ -69,10 +71,11 @@ TRIALS: dict[str, Trial] = {
     "adapted": Trial("A basis that begins as the square wave and learns?", _ADAPTED, "readout-5"),
     "adapted-slow": Trial(
         "Must the basis be quicker than weights?",
-        ("rule=tess_plus", "readout_factor=5"),
+        ("rule=tess_plus", "rule.votes=false", "readout_factor=5"),
         "adapted",
     ),
-    "plus": Trial("Both: a basis that learns, running statistics?", _PLUS, "adapted"),
+    "plus-silent": Trial("Both: a basis that learns, running statistics?", _SILENT, "adapted"),
+    "plus": Trial("Layers vote beside the readout when the net is judged?", _PLUS, "plus-silent"),
     "plus-momentum-30": Trial("Quicker statistics?", (*_PLUS, "model.norm_momentum=0.3"), "plus"),
     "plus-post": Trial("The post trace on top?", (*_PLUS, "rule.post_gain=1"), "plus"),
     "plus-2e-3": Trial("A larger step?", (*_PLUS, "lr=2e-3"), "plus"),

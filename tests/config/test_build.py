@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from localspike import data
-from localspike.config import build_network, build_rule, build_session, override, pick_device
+from localspike.config import Part, build_network, build_rule, build_session, override, pick_device
 from localspike.errors import ConfigError, LocalspikeError
 from localspike.nn.init import RATE_BAND
 from localspike.recipes import RECIPES, recipe
@@ -96,3 +98,31 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         pytest.skip("this machine has CUDA")
     with pytest.raises(ConfigError, match=r"device is not there: got cuda; expected auto or"):
         pick_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "CyclicLR"])
+def test_a_scheduler_of_one_step_size_is_refused_beside_factors(name: str) -> None:
+    options = {"OneCycleLR": ["max_lr=0.1"], "CyclicLR": ["base_lr=0.1", "max_lr=0.2"]}[name]
+    changes = [*SMALL, f"scheduler={name}", *options, "readout_factor=5"]
+    with pytest.raises(ConfigError, match="one step size for all"):
+        build_session(override(recipe("keywords-tess"), changes))
+
+
+def test_factors_are_on_the_step_sizes_of_readout_and_rule() -> None:
+    changes = [*SMALL, "rule=tess_plus", "readout_factor=5", "rule_factor=10", "lr=0.002"]
+    session = build_session(override(recipe("keywords-tess"), changes))
+    rates = {}
+    for group in session.optimizer.param_groups:
+        rates |= {id(p): group["lr"] for p in group["params"]}
+    net = session.net
+    assert net.readout is not None
+    own = list(session.learner.credit.own_parameters().values())
+    hidden, last = list(net.blocks["hidden1"].parameters()), list(net.readout.parameters())
+    for parameters, lr in ((last, 0.01), (hidden, 0.002), (own, 0.02)):
+        assert [rates[id(p)] for p in parameters] == pytest.approx([lr] * len(parameters))
+
+
+def test_an_optimizer_of_the_plain_kind_is_taken() -> None:
+    """As configurations in code had it before there were factors."""
+    config = replace(recipe("keywords-tess"), optimizer=Part("Adam", {"lr": 0.1}))  # type: ignore[arg-type]
+    assert config.optimizer.readout_factor == 1.0 and config.optimizer.options == {"lr": 0.1}

@@ -65,7 +65,7 @@ def test_the_model_counts_what_runs(rule: str, net: str) -> None:
         assert ran == said > 0, schedule
 
 
-@pytest.mark.parametrize("rule", ["tess", "tess-plus", "ottt", "frozen", "tp-classes", "e_prop"])
+@pytest.mark.parametrize("rule", ["tess", "tess-plus", "ottt", "frozen", "e_prop"])
 @pytest.mark.parametrize("net", ["convnet", "recurrent"])
 def test_running_statistics_cost_a_stream_one_contraction_more(rule: str, net: str) -> None:
     def made(norm_momentum: float | None) -> Network:
@@ -82,7 +82,7 @@ def test_running_statistics_cost_a_stream_one_contraction_more(rule: str, net: s
             for m in (None, 0.1)
         )
         assert more[0] == more[1] and plain[0] == plain[1]
-        factored = rule not in ("frozen", "tp-classes") and (rule, net) != ("e_prop", "recurrent")
+        factored = rule != "frozen" and (rule, net) != ("e_prop", "recurrent")
         costs = schedule == "streaming" and factored
         assert (more[0] > plain[0]) is costs, schedule
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import CLASSES, EVERY_RULE, batch, make
-from localspike import Learner, rules
+from localspike import Learner, models, rules
 from localspike.errors import ConfigError, DataError, NumericalError
 from localspike.learn.probe import Probe
 from localspike.nn import LIF, Linear, Network, Readout, Spiking
@@ -342,3 +342,13 @@ def test_a_hook_or_a_counter_sees_every_step() -> None:
 def test_an_unknown_choice_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown capture: got 'yes'"):
         Learner(make("linear"), rules.tess(), capture="yes")
+
+
+def test_padded_batches_are_captured() -> None:
+    """Padding is a number in a step's target, no other program."""
+    net = models.mlp(20, (30,), 4, rate=0.2)
+    learner = Learner(net, rules.tess(), schedule="streaming", capture="on")
+    frames, labels = torch.rand(12, 3, 20), torch.tensor([0, 1, 2])
+    for _ in range(2):
+        learner.fit(frames, labels, torch.tensor([12, 7, 9]))
+    assert learner.capture_reason.startswith("captured")

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from localspike import Learner, models, rules
-from localspike.errors import ConfigError, NumericalError
+from localspike.errors import ConfigError, IllegalError, NumericalError
 from localspike.kernels import compiling
 from localspike.kernels.surrogate import Triangle, spike_function
+from localspike.learn.loss import SquaredError
 from localspike.nn import LIF, Conv2d, Linear, Network, Readout, Spiking
 from localspike.nn.currents import merged_currents
+from localspike.nn.running import EPSILON
 from localspike.rules import Rule
 
 STEPS, BATCH, CLASSES = 12, 3, 4
@@ -147,7 +149,7 @@ def _by_autograd(net: Network, frames: Tensor, labels: Tensor) -> Tensor:
     c = merged_currents(synapse, frames, unit, None)
     axes = tuple(i for i in range(c.ndim) if i != 2)
     mean = c.mean(axes, keepdim=True)
-    sd = ((c - mean).square().mean(axes, keepdim=True) + 1e-5).sqrt()
+    sd = ((c - mean).square().mean(axes, keepdim=True) + EPSILON).sqrt()
     shape = [1, 1, -1, *[1] * (c.ndim - 3)]
     currents = gain.detach().view(shape) * (c - mean) / sd
     spike, v, loss = spike_function(Triangle()), torch.zeros_like(currents[0]), torch.zeros(())
@@ -245,6 +247,102 @@ def test_a_calibrated_net_begins_centred() -> None:
         assert norm is not None, name
         assert float((norm.square - norm.mean.square()).min()) > 0
         assert float(norm.mean.abs().max()) > 1e-3
+
+
+def test_silence_says_nothing() -> None:
+    """A still unit's spread is not shrunk until noise fires it."""
+    learner, net = trained(made("mlp"), rules.tess(), rounds=1)
+    before = statistics(net)
+    frames, labels = frames_of(net)
+    for _ in range(30):
+        learner.fit(torch.zeros_like(frames), labels)
+    norm = net.blocks["hidden1"].synapse.norm
+    assert norm is not None
+    for name in ("mean", "square"):
+        assert bool(
+            (getattr(norm, name) == before[f"modules_by_name.hidden1.synapse.norm.{name}"]).all()
+        )
+
+
+def test_a_refused_step_of_a_stream_leaves_no_trace() -> None:
+    net = models.mlp(20, (30, 25), 2, norm_momentum=MOMENTUM, rate=0.2)
+    learner = Learner(
+        net, rules.ottt(), torch.optim.SGD(net.parameters(), 1e-6),
+        loss=SquaredError(), schedule="streaming", update="step",
+    )  # fmt: skip
+    x, good = torch.ones(3, 20), torch.zeros(3, 2)
+    learner.stream(x, good)
+    before = statistics(net)
+    with pytest.raises(NumericalError):
+        learner.stream(x, torch.full((3, 2), 3e38))
+    assert all(bool((v == before[k]).all()) for k, v in statistics(net).items())
+    learner.end_sequence()
+    for _ in range(3):
+        learner.stream(x, good)
+    assert all(bool(torch.isfinite(v).all()) for v in statistics(net).values())
+
+
+def test_without_an_optimiser_nothing_changes() -> None:
+    net = made("conv")
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    Learner(net, rules.tess()).fit(*frames_of(net))
+    assert all(bool((v == before[k]).all()) for k, v in net.state_dict().items())
+
+
+def test_autograd_does_not_see_statistics_or_gains() -> None:
+    net = made("mlp").requires_grad_(True)
+    for rule in (rules.bptt(), rules.tess()):
+        net.zero_grad()
+        Learner(net, rule).gradient(*frames_of(net))
+        given = {k for k, p in net.named_parameters() if p.grad is not None and p.grad.any()}
+        assert given and not [k for k in given if ".norm." in k or k.endswith("gain")]
+
+
+def test_a_static_input_counts_at_every_step() -> None:
+    net = made("conv")
+    frames, labels = frames_of(net)
+    still, found = frames[:1].expand(frames.shape), []
+    for x in (still, still.contiguous()):
+        learner, after = trained(net, rules.tess(), rounds=0, accumulate=2)
+        learner.fit(x, labels)
+        learner.fit(frames, labels)
+        found.append(after)
+    assert apart(*found) < 1e-12
+
+
+def test_sums_of_an_endless_stream_do_not_saturate() -> None:
+    block = made("mlp").blocks["hidden1"]
+    state = block.init_state((20,), 1, watched=True)
+    assert state.seen is not None
+    many = torch.stack([2.0**23 * x for x in (torch.ones(30), torch.ones(30), torch.ones(30))])
+    state = state._replace(seen=many.double())
+    current = torch.full((1, 30), 3.0, dtype=torch.float64)
+    _, seen = block.centred(current, state, block.weights(), None)
+    assert seen is not None and float(seen[0].max()) <= 2.0**22 + 1
+    torch.testing.assert_close(
+        seen[1] / seen[0], torch.ones(30, dtype=torch.float64), atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: models.mlp(9, (8,), 3, bias=True, norm_momentum=0.1), "a bias"),
+        (lambda: Readout(Linear(9, 3, standardised=True, norm_momentum=0.1)), "a readout"),
+        (
+            lambda: Spiking(
+                Linear(9, 8), recurrent=Linear(8, 8, standardised=True, norm_momentum=0.1)
+            ),
+            "recurrent weights",
+        ),
+        (lambda: Learner(made("mlp"), rules.tp()), "beside the samples"),
+    ],
+)
+def test_where_statistics_would_mean_nothing_they_are_refused(
+    build: Callable[[], object], says: str
+) -> None:
+    with pytest.raises((ConfigError, IllegalError), match=says):
+        build()
 
 
 @pytest.mark.parametrize("momentum", [0.0, -0.1, 1.5])

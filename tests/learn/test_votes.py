@@ -11,6 +11,7 @@ from torch import Tensor
 
 from localspike import Learner, models, rules
 from localspike.config import override
+from localspike.learn.loss import SquaredError
 from localspike.nn import Network
 from localspike.recipes.registry import recipe
 from localspike.recipes.run import train
@@ -112,3 +113,12 @@ def test_a_trained_run_answers_as_it_was_judged(tmp_path: Path) -> None:
     plain = run.net(torch.from_numpy(frames))
     logits = torch.tensor([answer["logits"] for answer in answers])
     assert not torch.allclose(logits, plain.detach())
+
+
+def test_values_have_no_votes() -> None:
+    net = made("mlp")
+    frames, _ = frames_of(net)
+    values = torch.zeros(BATCH, CLASSES, dtype=torch.float64)
+    learner = Learner(net, rules.tess_plus(), loss=SquaredError())
+    found = learner.evaluate(frames, values).logits
+    torch.testing.assert_close(found, net(frames).detach())

@@ -26,7 +26,7 @@ from ..nn import Network
 from ..nn.init import calibrate
 from ..rules import Rule
 from .catalog import lookup, options_for
-from .schema import RunConfig
+from .schema import FACTORS, RunConfig
 
 CALIBRATION_SAMPLES = 64
 SHOWN = (int, float, str, tuple, bool)
@@ -34,6 +34,8 @@ SHOWN = (int, float, str, tuple, bool)
 FUSED = ("Adam", "AdamW", "SGD")
 # Names torch's schedulers give to "how many steps in all".
 LENGTHS = ("T_max", "T_0", "total_iters", "total_steps")
+# Schedulers that set step sizes and do not scale those that are there.
+ABSOLUTE = ("OneCycleLR", "CyclicLR")
 DataRoot = str | os.PathLike[str] | None
 
 
@@ -230,6 +232,13 @@ def optimizer_over(
 def build_scheduler(config: RunConfig, optimizer: Optimizer, batches: int) -> LRScheduler | None:
     """The configured torch scheduler, told the run's length where it asks for one."""
     name, options = config.scheduler.name, dict(config.scheduler.options)
+    factors = {f"optimizer.{f}": getattr(config.optimizer, f) for f in FACTORS}
+    if name in ABSOLUTE and any(factor != 1.0 for factor in factors.values()):
+        raise ConfigError(
+            f"scheduler {name} sets one step size for all parameters",
+            got=", ".join(f"{key}={factor:g}" for key, factor in factors.items()),
+            fix="Take another scheduler, such as CosineAnnealingLR, or factors of 1",
+        )
     length = config.training.epochs * (batches if config.scheduler.every == "step" else 1)
     for parameter in inspect.signature(lookup("scheduler", name)).parameters:
         if parameter in LENGTHS:

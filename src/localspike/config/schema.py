@@ -171,6 +171,9 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
+        if type(self.optimizer) is Part:
+            optimizer = OptimizerConfig(self.optimizer.name, self.optimizer.options)
+            object.__setattr__(self, "optimizer", optimizer)
         if not self.loss.scale > 0:
             raise ConfigError("loss.scale", got=self.loss.scale, expected="a factor > 0")
 

@@ -106,7 +106,7 @@ def _terms(view: View, block: BlockDescription, a: Afferent, trace: TraceDescrip
     traced = trace.pre.get(a.name) or trace.fast.get(a.name)
     band = view.about.rule["band"] is not None and block.kind != "readout"
     normalised = block.synapse.normalised and trace.kind == "TwoTrace" and a.name == "input"
-    recentred = normalised and not band and not view.companions
+    recentred = normalised and not band
     return 1 + bool(traced and trace.post_gain) + band + recentred
 
 

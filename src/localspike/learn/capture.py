@@ -148,7 +148,7 @@ class Capturing:
         there is a report (`diagnose.report`). With both, a state is changed only if the frame is
         finite.
         """
-        if self.obstacle is not None or not state.steps or state.valid is not None:
+        if self.obstacle is not None or not state.steps:
             return None
         guards = self.guards
         if guards is None or not guards.hold:

@@ -38,6 +38,12 @@ class Credit:
                 fix="Leave firing_rate out",
             )
         _check_rule(rule, loss)
+        if rule.signal.companion is not None and net.normalised:
+            raise IllegalError(
+                f"rule {rule.name!r} runs targets beside the samples, whose currents are no data",
+                got="a network with running statistics",
+                fix="Build it without norm_momentum",
+            )
         self.companion: CompanionStream | None = None
         self.bound: dict[str, BoundSignal] = {}
         self.bind()
@@ -127,7 +133,6 @@ class Credit:
         return (
             self.net.blocks[name].normalised
             and type(self.eligibilities.get(name)) is TwoTrace
-            and self.companion is None
             and self.rule.band is None
         )
 

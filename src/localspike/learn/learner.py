@@ -256,7 +256,8 @@ class Learner(StreamLearning):
         always = self.credit.companion is not None  # targets are run at every step
         for t, x in enumerate(frames.unbind(0)):
             now = target.at(t) if active[t] or always else None
-            state.valid = None if target.valid is None else target.valid[t]
+            if self._seen.wanted and target.valid is not None:
+                state.valid = target.valid[t]
             apply = learn and self.update == "step" and active[t]
             step, told = self._stepper.take(x, now, state, apply, watch=apply)
             steps.append(step)
@@ -268,6 +269,8 @@ class Learner(StreamLearning):
                     self._seen.add_credits(state.gradients.take_credits())
                 self._step_optimizer()
         state.gradients.write()
+        if training and self.update == "step":  # of steps after the last that learned
+            self._seen.add(state.take_seen() if self._seen.wanted else {})
         if training:
             self._seen.add_credits(state.gradients.take_credits())
         return summed_up(steps, state.net, target.valid)
@@ -304,8 +307,10 @@ class Learner(StreamLearning):
     def _step_optimizer(self) -> None:
         if self.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters(), self.clip_norm)
-        self._seen.settle()
-        if self.optimizer is not None:
+        if self.optimizer is None:  # only gradients are asked for
+            self._seen.forget()
+        else:
+            self._seen.settle()
             self.optimizer.step()
             self.net.updates += 1
 

@@ -88,6 +88,9 @@ class StreamLearning(ABC):
         if not finite:
             error = explain_stream(self.net, state)
             self._zero_grad()
+            if self._seen.wanted:  # or the next update would take it in
+                state.take_seen()
+                state.gradients.take_credits()
             raise error
         if self._seen.wanted:
             self._seen.add(state.take_seen())

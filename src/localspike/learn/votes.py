@@ -12,10 +12,15 @@ from .credit import Credit
 
 
 class Votes:
-    """Logits of the blocks whose signal votes, over one batch; parts of the time come in order."""
+    """Logits of the blocks whose signal votes, over one batch; parts of the time come in order.
+
+    Values have no votes: what layers say of them does not add up.
+    """
 
     def __init__(self, credit: Credit) -> None:
-        self.voters = {n: b for n, b in credit.bound.items() if getattr(b, "votes", False)}
+        # A user's signal may have an attribute of this name that means something else.
+        voting = {n: b for n, b in credit.bound.items() if getattr(b, "votes", None) is True}
+        self.voters = voting if credit.loss.of_classes else {}
         self._states: dict[str, Any] = {}
         self._logits: dict[str, list[Tensor]] = {}
 

@@ -19,6 +19,7 @@ from .synapse import Linear, Synapse
 from .tail import Dropout, Tail
 
 Shape = tuple[int, ...]
+_MOST = 2.0**23
 Spike = Callable[[Tensor], Tensor]
 
 
@@ -192,6 +193,8 @@ class Spiking(nn.Module):
         seen = state.seen
         if seen is not None:
             seen = seen + self._moments(currents.detach(), valid)
+            # Of an endless stream without labels: only ratios matter, and a sum must not saturate.
+            seen = torch.where(seen[0] > _MOST, 0.5 * seen, seen)
         if weights.offset is None:
             return currents, seen
         offset = weights.offset.to(currents.dtype)
@@ -204,7 +207,9 @@ class Spiking(nn.Module):
 
     def _moments(self, currents: Tensor, valid: Tensor | None) -> Tensor:
         # A static input is the same at every step: looking at one is enough.
-        return moments(currents[:1] if valid is None and is_static(currents) else currents, valid)
+        if valid is None and is_static(currents):
+            return len(currents) * moments(currents[:1])
+        return moments(currents, valid)
 
     def distance(self, activity: Activity) -> Tensor:
         """d = u − θ − β a[t], in the shape of u: how far above the threshold in force u is.
@@ -338,6 +343,11 @@ def _check_recurrent(synapse: Synapse, recurrent: Linear) -> None:
             got=f"Linear{got}",
             expected=f"Linear{(synapse.outputs, synapse.outputs)}",
         )
+    if getattr(recurrent, "norm", None) is not None:
+        raise ConfigError(
+            "recurrent weights with running statistics",
+            fix="Give norm_momentum to the input synapse; the recurrent one is standardised",
+        )
     if recurrent.bias is not None:
         raise ConfigError(
             "recurrent weights with a bias of their own", fix="Give the bias to the input synapse"
@@ -356,6 +366,10 @@ class Readout(nn.Module):
 
     def __init__(self, synapse: Linear, neuron: Integrator | None = None) -> None:
         super().__init__()
+        if getattr(synapse, "norm", None) is not None:
+            raise ConfigError(
+                "a readout with running statistics", fix="Give norm_momentum to hidden blocks only"
+            )
         self.synapse, self.neuron = synapse, neuron or Integrator()
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -8,7 +8,7 @@ constant current, so a device that only infers has nothing to compute.
 
 The other half of batch normalisation is in its gradient: what would move all currents of a unit
 alike, or stretch them, is taken out, since the normalisation would undo it. Here two more running
-means say how much that is, and it is taken out of every post factor on the spot.
+means say how much that is, and it is taken out of the post factors of two-trace rules on the spot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 
-EPSILON = 1e-5
+EPSILON = 1e-3
+"""Variances are about the firing rate of the layer below: a nearly still unit is not blown up."""
 MOMENTUM = 0.1
 
 
@@ -39,7 +40,7 @@ class RunningNorm(nn.Module):
     ``momentum`` is the weight of what one update has seen; at batch 1 a smaller one than the
     default is right. The statistics are parameters without gradient: they are saved, moved and
     watched as weights are, and no optimiser changes them. ``push`` and ``along`` are E[post] and
-    E[post Î] for a batch of one.
+    E[post Î] for a batch of one. Statistics follow the data where weights are frozen, too.
 
     Source: batch normalisation (arXiv 1502.03167) with expectations in place of a batch's means;
     the idea of normalising spiking layers online is of OSR (ICLR 2024).
@@ -62,33 +63,37 @@ class RunningNorm(nn.Module):
 
     def inverse(self) -> Tensor:
         """1 / sqrt(variance + ε) of every unit [O]."""
-        return torch.rsqrt((self.square - self.mean.square()).clamp_min(0.0) + EPSILON)
+        mean, square = self.mean.detach(), self.square.detach()
+        return torch.rsqrt((square - mean.square()).clamp_min(0.0) + EPSILON)
 
     def pull(self, gain: Tensor, batch: int) -> Pull:
         """What is taken out of the post factors of a batch, whose currents are g Î."""
-        return Pull(self.push / batch, self.along / (batch * _nonzero(gain)))
+        return Pull(self.push.detach() / batch, self.along.detach() / (batch * _nonzero(gain)))
 
     @torch.no_grad()
     def settle(self, seen: Tensor, factor: Tensor, momentum: float | None = None) -> None:
         """Take in what has been ``seen`` (`kernels.norm.moments` [3, O]) of currents factor · c.
 
-        Units of which nothing was seen, or with a factor of 0, stay as they were.
+        Units that were silent or not finite, or have a factor of 0, stay as they were: silence says
+        nothing of a current's spread.
         """
         weight = self.momentum if momentum is None else momentum
         count, total, squares = seen.to(self.mean)
-        share = _share(weight, (count > 0) & (factor != 0), self.mean)
+        known = (squares > 0) & (factor != 0) & torch.isfinite(squares)
+        share = _share(weight, known, self.mean)
         factor = _nonzero(factor)
         count = _nonzero(count)
-        self.mean.lerp_(total / count / factor, share)
-        self.square.lerp_(squares / count / factor.square(), share)
+        self.mean.lerp_(_known(total / count / factor, known), share)
+        self.square.lerp_(_known(squares / count / factor.square(), known), share)
 
     @torch.no_grad()
     def settle_credit(self, told: Tensor, gain: Tensor) -> None:
         """Take in the sums [3, O] of `kernels.norm.recentre`, post factors times their batch."""
         count, posts, along = told.to(self.mean)
-        share, count = _share(self.momentum, count > 0, self.push), _nonzero(count)
-        self.push.lerp_(posts / count, share)
-        self.along.lerp_(along / count / _nonzero(gain), share)
+        known = (count > 0) & torch.isfinite(posts) & torch.isfinite(along)
+        share, count = _share(self.momentum, known, self.push), _nonzero(count)
+        self.push.lerp_(_known(posts / count, known), share)
+        self.along.lerp_(_known(along / count / _nonzero(gain), known), share)
 
 
 def _kept(value: Tensor) -> nn.Parameter:
@@ -97,6 +102,10 @@ def _kept(value: Tensor) -> nn.Parameter:
 
 def _share(weight: float, known: Tensor, like: Tensor) -> Tensor:
     return known.to(like.dtype) * weight
+
+
+def _known(x: Tensor, known: Tensor) -> Tensor:
+    return torch.where(known, x, torch.zeros_like(x))
 
 
 def _nonzero(x: Tensor) -> Tensor:

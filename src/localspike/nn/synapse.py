@@ -30,7 +30,11 @@ class Synapse(nn.Module, ABC):
     norm: RunningNorm | None
 
     def _make(
-        self, shape: tuple[int, ...], bias: bool, standardised: bool, momentum: float | None
+        self,
+        shape: tuple[int, ...],
+        bias: bool,
+        standardised: bool,
+        momentum: float | None = None,
     ) -> None:
         fan_in = math.prod(shape[1:])
         if momentum is not None and not standardised:
@@ -38,6 +42,12 @@ class Synapse(nn.Module, ABC):
                 "running statistics need standardised weights",
                 got=f"norm_momentum={momentum}, standardised=False",
                 fix="Build this layer with standardised=True",
+            )
+        if momentum is not None and bias:
+            raise ConfigError(
+                "running statistics and a bias: the one takes out what the other adds",
+                got=f"norm_momentum={momentum}, bias=True",
+                fix="Leave the bias out",
             )
         if standardised and fan_in < 2:
             raise ConfigError(
@@ -52,7 +62,7 @@ class Synapse(nn.Module, ABC):
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.norm = None if momentum is None else RunningNorm(shape[0], momentum)
         if self.norm is not None and self.gain is not None:
-            self.gain.requires_grad_(False)  # the rate it was calibrated to is kept up
+            self.gain.requires_grad_(False)
 
     def effective_weight(self, dtype: torch.dtype | None = None) -> Tensor:
         """Ŵ: the standardised weight, or the weight itself, rounded to ``dtype`` where given."""
@@ -64,11 +74,12 @@ class Synapse(nn.Module, ABC):
         """The constant current [O] that centres a normalised synapse: −g E[c] / sd(c)."""
         if self.norm is None or self.gain is None:
             return None
-        return -self._factor(self.gain).flatten() * self.norm.mean
+        return -self._factor(self.gain).flatten() * self.norm.mean.detach()
 
     def _factor(self, gain: nn.Parameter) -> Tensor:
         """What standardised weights are multiplied by, [O, 1, ...]."""
-        return gain if self.norm is None else gain * self.norm.inverse().view_as(gain)
+        norm = getattr(self, "norm", None)  # a user's own, or one of before there was any
+        return gain if norm is None else gain.detach() * norm.inverse().view_as(gain)
 
     @torch.no_grad()
     def settle(self, seen: Tensor, momentum: float | None = None) -> None:
@@ -132,7 +143,8 @@ class Synapse(nn.Module, ABC):
         if self.gain is not None:
             factor = self._factor(self.gain)
             grad_weight, grad_gain = norm.standardise_pullback(grad_weight, self.weight, factor)
-            add_grad(self.gain, grad_gain, fresh=True)
+            if factor is self.gain:  # a normalised synapse keeps the gain it was calibrated to
+                add_grad(self.gain, grad_gain, fresh=True)
         grad_weight = grad_weight.to(self.weight.dtype)
         add_grad(self.weight, grad_weight, fresh=self.gain is not None)
         if self.bias is not None and grad_bias is not None:
