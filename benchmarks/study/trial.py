@@ -18,6 +18,7 @@ from protocol import config_of
 
 from localspike.bench.record import about, write
 from localspike.errors import LocalspikeError
+from localspike.learn.interrupt import Interrupted
 from localspike.learn.metrics import read_journal
 from localspike.recipes.begin import begun
 from localspike.recipes.plugin import load_plugins
@@ -68,6 +69,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         load_plugins(asked.plugin)
         found = run(asked)
+    except Interrupted as error:
+        print(f"{error}; the same command goes on", file=sys.stderr)
+        return 130
     except LocalspikeError as error:
         print(error, file=sys.stderr)
         return 2

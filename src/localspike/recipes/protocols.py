@@ -130,7 +130,8 @@ DIFFERS: Mapping[str, tuple[str, ...]] = {
         "TESS here: hidden blocks learn from their local signal alone, logits scaled by their "
         "latents' l2 norm (the paper leaves the scale open). As released, the published commands "
         "never evaluate the local loss, and the best epoch and the step size follow the test "
-        "split; here, at full scale, the step size follows validation.",
+        "split; here, at full scale, the step size follows validation. S-TLLR on CIFAR-10 and "
+        "CIFAR-100 has the constants published for CIFAR10-DVS.",
         "CIFAR10-DVS and DVS Gesture: bins of 130 and 75 ms (of CIFAR10-DVS whether an event fell "
         "in, not normalised; published: frames by event count, normalised), moved by up to 4 "
         "pixels with wrap in place of a crop of padded frames.",
