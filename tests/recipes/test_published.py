@@ -204,7 +204,8 @@ def test_the_scaled_protocol_of_cifar10() -> None:
     assert (config.model.options["width"], options["steps"], config.data.limit) == (0.25, 4, 10_000)
     assert (training.epochs, training.batch_size) == (12, 64)
     assert (config.scheduler.name, config.learner.precision) == ("CosineAnnealingLR", "auto")
-    assert (config.augment.name, config.rule.name) == ("none", "tess")
+    assert (config.augment.name, config.rule.name) == ("images", "tess")
+    assert config.augment.options == {"cutout": 0} and config.scheduler.every == "step"
     assert config.optimizer.options == {"lr": 0.002}
 
 
