@@ -89,7 +89,7 @@ def test_list_names_every_recipe_with_its_summary(command: Callable[..., Said]) 
     out = command("list").out
     for name in RECIPES:
         assert f"\n{name} " in out
-    assert "rules: tess, s_tllr" in out
+    assert "rules: tess, tess_plus, s_tllr" in out
     found = json.loads(command("list", "--json").out)
     assert all(entry["summary"] for entry in found["recipes"])
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from ..kernels import norm
 from ..kernels.synapse import contract_dense
 from ..nn.currents import is_static
-from ..nn.layer import Readout, Spiking
+from ..nn.layer import Spiking
 from ..nn.network import Network
+from ..nn.readout import Readout
 from ..nn.synapse import Synapse, add_grad
 from ..rules.factors import Afferents, Collapsed, Factors
 from ..rules.synapse_trace import BIAS

@@ -1,9 +1,10 @@
 """Networks: synapse × neuron × parameter-free tail, with explicit state."""
 
 from . import models
-from .layer import Activity, BlockState, Readout, Spiking, Weights
+from .layer import Activity, BlockState, Spiking, Weights
 from .network import INPUT, Network, Run
 from .neuron import ALIF, LIF, CubaLIF, Integrator
+from .readout import Readout
 from .synapse import Conv2d, Linear, Synapse
 from .tail import AvgPool, Dropout, Flatten, GlobalAvgPool, MaxPool
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from ..errors import ConfigError
 from .init import calibrate, probe
-from .layer import Readout, Spiking
+from .layer import Spiking
 from .network import Network
 from .neuron import LIF, Integrator
+from .readout import Readout
 from .synapse import Conv2d, Linear
 from .tail import AvgPool, Dropout, GlobalAvgPool, MaxPool, Tail
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..errors import ConfigError, DataError, ShapeError
 from ..kernels.surrogate import Surrogate, spike_function
 from .currents import is_static
-from .layer import Activity, BlockState, Readout, Shape, Spiking, Weights
+from .layer import Activity, BlockState, Shape, Spiking, Weights
+from .readout import Readout
 
 INPUT = "input"
 State = dict[str, BlockState]
