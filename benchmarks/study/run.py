@@ -51,6 +51,8 @@ def main(arguments: Sequence[str]) -> int:
     unknown = [name for name in asked.names if name not in TRIALS]
     if unknown:
         parser.error(f"no trial {', '.join(unknown)}; there are {', '.join(TRIALS)}")
+    if asked.jobs < 1:
+        parser.error(f"--jobs is {asked.jobs}; at least 1")
     with ThreadPoolExecutor(asked.jobs) as pool:
         lines = [command(name, seed, asked) for name, seed in missing(asked)]
         codes = list(pool.map(lambda line: subprocess.run(line, check=False).returncode, lines))

@@ -67,3 +67,6 @@ def test_what_has_a_record_is_not_run_again(
     with pytest.raises(SystemExit):
         run.main(["tes", *options])
     assert "no trial tes" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run.main(["tess", "--jobs", "0", *options])
+    assert "at least 1" in capsys.readouterr().err

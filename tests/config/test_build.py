@@ -122,6 +122,12 @@ def test_factors_are_on_the_step_sizes_of_readout_and_rule() -> None:
         assert [rates[id(p)] for p in parameters] == pytest.approx([lr] * len(parameters))
 
 
+def test_a_factor_for_a_rule_that_trains_nothing_is_refused() -> None:
+    changes = [*SMALL, "rule_factor=10"]
+    with pytest.raises(ConfigError, match="trains nothing of its own"):
+        build_session(override(recipe("keywords-tess"), changes))
+
+
 def test_an_optimizer_of_the_plain_kind_is_taken() -> None:
     """As configurations in code had it before there were factors."""
     config = replace(recipe("keywords-tess"), optimizer=Part("Adam", {"lr": 0.1}))  # type: ignore[arg-type]

@@ -77,7 +77,14 @@ def build_session(config: RunConfig, data_root: DataRoot = None) -> Session:
         calibrate(net, calibration_frames(feed).to(device), rate)
     optimizer = build_optimizer(config, net)
     learner = build_learner(config, net, optimizer)
-    _scale(optimizer, learner.credit.own_parameters().values(), config.optimizer.rule_factor)
+    own = learner.credit.own_parameters().values()
+    if config.optimizer.rule_factor != 1.0 and not own:
+        raise ConfigError(
+            f"rule {config.rule.name!r} trains nothing of its own",
+            got=f"optimizer.rule_factor={config.optimizer.rule_factor:g}",
+            fix="Leave the factor out, or take a rule that does, such as tess_plus",
+        )
+    _scale(optimizer, own, config.optimizer.rule_factor)
     scheduler = build_scheduler(config, optimizer, len(feed))
     return Session(
         config, device, net, learner, optimizer, scheduler, feed,

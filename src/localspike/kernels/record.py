@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import Graph, GraphModule, Node, symbolic_trace
 from torch.fx.node import map_aggregate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 Function = Callable[[list[Tensor]], list[Tensor]]
 
-INPUT = "placeholder"
-"""torch.fx's word for a node that stands for one of a graph's inputs."""
+INPUT: str = next(iter(symbolic_trace(torch.nn.Identity()).graph.nodes)).op
+"""The kind of node by which torch.fx itself writes down that a function has an input."""
 
 
 class Untraceable(Exception):

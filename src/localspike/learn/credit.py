@@ -48,6 +48,7 @@ class Credit:
         self.bound: dict[str, BoundSignal] = {}
         self.bind()
         self.eligibilities = self._bind_eligibilities()
+        self.recentred = self._find_recentred()
 
     # -- binding ---------------------------------------------------------------------------
 
@@ -128,13 +129,12 @@ class Credit:
             block.normalised,
         )
 
-    def recentres(self, name: str) -> bool:
-        """Whether post factors of a block lose what its normalisation would undo."""
-        return (
-            self.net.blocks[name].normalised
-            and type(self.eligibilities.get(name)) is TwoTrace
-            and self.rule.band is None
-        )
+    def _find_recentred(self) -> frozenset[str]:
+        """Blocks whose post factors lose what their normalisation would undo."""
+        if self.rule.band is not None:
+            return frozenset()
+        bound = self.eligibilities
+        return frozenset(k for k in self.net.normalised if type(bound.get(k)) is TwoTrace)
 
     @property
     def acts_at_every_step(self) -> bool:

@@ -122,7 +122,7 @@ class Gradients:
     ) -> Tensor:
         """Post factors [..., B, ...] of a normalised block without what it would undo."""
         pull = self.synapse(name, "input").pull(batch)
-        assert pull is not None  # `Credit.recentres`
+        assert pull is not None  # `Credit.recentred`
         after, sums = norm.recentre(post, current, *pull, told)
         _add_to(self.credits, name, _per_sample(sums, batch))
         return after
@@ -136,13 +136,12 @@ class Gradients:
         """
         synapse = self.synapse(name, "input")
         pull = synapse.pull(batch)
-        assert pull is not None  # `Credit.recentres`
-        taken, _ = norm.recentre(torch.zeros_like(pushed), current, *pull, told)
-        _, sums = norm.recentre(pushed, current, *pull, told)
+        assert pull is not None  # `Credit.recentred`
+        taken, sums = norm.recentre(torch.zeros_like(pushed), current, *pull, told)
         self._add(name, "input", synapse.contract(taken, x, self.dtype))
         axes = tuple(i for i in range(taken.ndim) if i != 1)
-        lost = (taken * current).sum(axes)
-        _add_to(self._streamed, name, torch.stack((sums[0], sums[1], lost, taken.sum(axes))))
+        lost, posts = (taken * current).sum(axes), pushed.sum(axes)
+        _add_to(self._streamed, name, torch.stack((sums[0], posts, lost, taken.sum(axes))))
         self._batch = batch
 
     def _end_stream(self) -> None:
@@ -153,7 +152,7 @@ class Gradients:
         for name, (count, posts, lost, taken) in self._streamed.items():
             synapse = self.synapse(name, "input")
             weight, offset = synapse.effective_weight(), synapse.offset()
-            assert offset is not None  # `Credit.recentres`
+            assert offset is not None  # `Credit.recentred`
             inner = (weight * self.weight[name, "input"].to(weight.dtype)).flatten(1).sum(1)
             along = inner - lost + offset * (taken + posts)
             sums = torch.stack((count, posts, along))

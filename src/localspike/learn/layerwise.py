@@ -96,7 +96,7 @@ def learn_block(
             direct=credit.direct(block, activity, target),
             at_spikes=at_spikes,
         )
-        if credit.recentres(name):
+        if name in credit.recentred:
             collapsed = _recentred(name, collapsed, activity, target, gradients)
         gradients.add_sequence(name, collapsed, activity.afferents())
     gradients.add_own(name, told.own)

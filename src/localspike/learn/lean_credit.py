@@ -95,7 +95,7 @@ def learn(engine: Engine, did: Did, gradients: Gradients, more: bool) -> Between
 def _recentred(engine: Engine, did: Did, gradients: Gradients, post: Tensor) -> Tensor:
     """Post factors [T, B, ...], or their sum over time [B, ...], of a block that is normalised."""
     current, told = did.kept.current, did.target.told
-    if current is None or not engine.credit.recentres(did.name):
+    if current is None or did.name not in engine.credit.recentred:
         return post
     if post.ndim < current.ndim:
         current, told = current[0], told.sum(0)

@@ -180,7 +180,7 @@ class Streaming:
         if learns(block):
             direct = self.credit.direct(block, seen.activity, target)
             gradients.add_step(name, m, seen.factors, direct, at_spikes)
-            if self.credit.recentres(name):
+            if name in self.credit.recentred:
                 whole = m if at_spikes is None else m + at_spikes
                 self._recentre(name, whole, seen, target, gradients)
         return m if at_spikes is None else m + at_spikes

@@ -1,6 +1,8 @@
 """Models as functions returning a `Network`, calibrated so that every block fires.
 
-Every model takes ``standardised`` (weight standardisation with a learnable gain), ``neuron``,
+Every model takes ``standardised`` (weight standardisation with a learnable gain),
+``norm_momentum`` (running statistics of every hidden current, see `RunningNorm`; then gains stay as
+calibrated), ``neuron``,
 ``readout_decay`` (leak γ_out of the readout) and ``rate``, the firing rate per neuron and step
 that `calibrate` sets on random input spikes. With ``rate=None`` weights stay as drawn: for weights
 that will be loaded, or to calibrate on real frames yourself.

@@ -186,6 +186,7 @@ class Network(nn.Module):
         Membranes of the blocks in ``thin`` are one zero for all neurons, to be read only. Where
         ``watched``, normalised blocks gather the moments of their currents.
         """
+        watching = self.normalised if watched else {}
         return {
             name: block.init_state(  # type: ignore[operator]
                 self.input_shapes[name],
@@ -194,7 +195,7 @@ class Network(nn.Module):
                 generator=generator,
                 # A user's block need not know these.
                 **({"thin": True} if name in thin else {}),
-                **({"watched": True} if watched and name in self.normalised else {}),
+                **({"watched": True} if name in watching else {}),
             )
             for name, block in self.modules_by_name.items()
         }
