@@ -31,8 +31,8 @@ epochs, batches of 64, Adam at 1e-3 unless a trial says otherwise, one cosine, c
 products in bfloat16. Everything here is **validation** accuracy after the last epoch; the test
 images have not been read. A difference is to the trial named beside it, over the seeds both have;
 one seed's standard error on 2,500 images is about 1 point. What is missing is made by
-`python benchmarks/study/run.py --runs FOLDER`; each record holds its command, revision, versions
-and hardware.
+`python benchmarks/study/run.py trials --runs FOLDER`; each record holds its command, revision,
+versions and hardware.
 """
 
 

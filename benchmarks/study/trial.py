@@ -2,7 +2,8 @@
 
     python benchmarks/study/trial.py NAME RECIPE [KEY=VALUE ...] --seed 0 --runs /tmp/study
 
-An interrupted trial goes on where its last checkpoint left off. The test images are not read.
+An interrupted trial goes on where its last checkpoint left off. The test images are read with
+``--test`` only: all of them, once, after the last epoch.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from protocol import config_of
 
 from localspike.bench.record import about, write
+from localspike.config.build import Session, load_split, test_feed
 from localspike.errors import LocalspikeError
+from localspike.learn.evaluation import evaluate
 from localspike.learn.interrupt import Interrupted
+from localspike.learn.memory import high_water_mib, restart_high_water
 from localspike.learn.metrics import read_journal
 from localspike.recipes.begin import begun
 from localspike.recipes.plugin import load_plugins
+from localspike.recipes.run import release_heap
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parent / "records" / "study"
@@ -33,7 +39,11 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
     folder = asked.runs / f"{asked.name}-{asked.seed}"
     resume = (folder / "config.json").exists()
     with begun(config, folder, data_root=asked.data_root, resume=resume, bar=False) as (session, t):
+        release_heap()
+        before = restart_high_water(session.device)
         t.run()
+        rise = high_water_mib(session.device) - before
+        test = judged(session, asked.data_root) if asked.test else {}
     lines = [line for line in read_journal(folder) if line["kind"] == "epoch"]
     return {
         "name": asked.name,
@@ -43,12 +53,27 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         "schedule": session.learner.schedule,
         "local": session.learner.rule.signal.needs in ("output", "target", "nothing"),
         "val_accuracy": lines[-1]["val_accuracy"],
+        **test,
         "seconds": round(t.position.seconds, 1),
+        "peak_memory_mib": round(rise, 1),
+        "resumed": resume,
         "curve": [
             {k: line.get(k) for k in ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")}
             for line in lines
         ],
         "rates": lines[-1].get("rates"),
+    }
+
+
+def judged(session: Session, data_root: Path | None) -> dict[str, Any]:
+    """What the whole test split says of the weights as they are."""
+    whole = replace(session.config, data=replace(session.config.data, limit=None))
+    feed = test_feed(whole, load_split(whole, "test", data_root), session.net, session.device)
+    said = evaluate(session.learner, feed)
+    return {
+        "test_accuracy": said.accuracy,
+        "test_samples": said.samples,
+        "confusion": said.confusion.tolist(),
     }
 
 
@@ -63,8 +88,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--plugin", type=Path, action="append", default=[])
+    parser.add_argument("--test", action="store_true", help="read the test split at the end")
     asked = parser.parse_intermixed_args(arguments)
-    head = about("a trial of the accuracy study, judged on validation", "study", {})
+    judge = "on test, once" if asked.test else "on validation"
+    head = about(f"a trial of the accuracy study, judged {judge}", "study", {})
     head["command"] = shlex.join(["python", "benchmarks/study/trial.py", *arguments])
     try:
         load_plugins(asked.plugin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ from types import ModuleType
 import pytest
 
 from localspike.config.stored import flat
+from localspike.recipes.compare_plan import settle
 from localspike.recipes.plugin import forget, load_plugins
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
-MODULES = ("trials", "protocol", "report", "run", "trial")
+MODULES = ("trials", "protocol", "contest", "report", "run", "trial")
 
 
 @pytest.fixture
@@ -63,10 +65,53 @@ def test_what_has_a_record_is_not_run_again(
     for seed in (0, 1):
         (tmp_path / f"tess-{seed}.json").write_text("{}")
     options = ["--runs", str(tmp_path), "--records", str(tmp_path)]
-    assert run.main(["tess", "--seeds", "0,1", *options]) == 0
+    assert run.main(["trials", "tess", "--seeds", "0,1", *options]) == 0
     with pytest.raises(SystemExit):
-        run.main(["tes", *options])
-    assert "no trial tes" in capsys.readouterr().err
+        run.main(["trials", "tes", *options])
+    assert "no tes in trials" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run.main(["tess", "--jobs", "0", *options])
+        run.main(["trials", "tess", "--jobs", "0", *options])
     assert "at least 1" in capsys.readouterr().err
+
+
+def test_every_rule_of_the_table_is_legal_at_every_step_size(study: dict[str, ModuleType]) -> None:
+    contest, protocol = study["contest"], study["protocol"]
+    for rule in contest.CONTESTANTS.values():
+        for lr in contest.GRID:
+            config = protocol.config_of(rule.recipe, (*rule.settings, f"lr={lr!r}"), 1)
+            assert config.optimizer.options["lr"] == lr
+            settle(config)
+
+
+def test_a_step_size_is_chosen_by_a_whole_grid(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest = study["contest"]
+    monkeypatch.setattr(contest, "RECORDS", tmp_path)
+    (tmp_path / "grid").mkdir()
+    for lr, accuracy in zip(contest.GRID, (0.2, 0.5, 0.5, 0.4, 0.1), strict=True):
+        assert contest.chosen("tess") is None
+        contest.grid_record("tess", lr).write_text(json.dumps({"val_accuracy": accuracy}))
+    assert contest.chosen("tess") == contest.GRID[1]  # the smaller of equals
+
+
+def test_the_test_split_is_for_rules_with_a_whole_grid(
+    study: dict[str, ModuleType],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, ran = study["run"], []
+    monkeypatch.setattr(run, "chosen", {"tess": 0.003}.get)
+
+    def runs(line: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        ran.append(line)
+        return subprocess.CompletedProcess(line, 0)
+
+    monkeypatch.setattr(run.subprocess, "run", runs)
+    folders = ["--runs", str(tmp_path), "--records", str(tmp_path)]
+    assert run.main(["final", "tess", "bptt", "--seeds", "5", *folders]) == 0
+    assert "bptt is left out" in capsys.readouterr().err
+    assert [("--test" in line, "lr=0.003" in line) for line in ran] == [(True, True)]
+    assert run.main(["grid", "tess", *folders]) == 0
+    assert len(ran) == 6 and not any("--test" in line for line in ran[1:])
