@@ -1,30 +1,39 @@
-"""The honest table of CIFAR-10: who takes part, the grid of step sizes, and which one won it.
+"""The honest tables: who takes part where, the grid of step sizes, and which one won it.
 
-Every rule runs on the net, neuron, loss, schedule and budget of `protocol.py`. Its step size is the
-best of one grid of five, by validation after a run of a third of the length (seed 0); ties go to
-the smaller. Then it is trained anew with three other seeds, and the whole test split is read once
-a run, with the weights of the final epoch.
+On one place every rule runs on the same net, neuron, loss, schedule and budget (`protocol.py`).
+Its step size is the best of one grid of five by validation with seed 0; the smaller of equals. On
+CIFAR-10 a run of the grid is a third as long as a final one, elsewhere as long. Then the rule is
+trained anew with other seeds, and the whole test split is read once a run, with the weights of the
+final epoch.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-RECORDS = Path(__file__).parent.parent / "records" / "study"
+from jobs import RECORDS, Job
+
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-GRID_EPOCHS = 4
 GRID_SEED = 0
-SEEDS = (1, 2, 3)
+GRID_EPOCHS = {"cifar10": 4}
+"""Epochs of a run of the grid where they are fewer than those of a final run."""
 
 
 class Contestant(NamedTuple):
-    """A rule in the table; ``tuned`` is what was chosen on this protocol before its grid."""
+    """A rule in a table.
+
+    ``settings`` hold everywhere, ``images`` on CIFAR-10; ``tuned`` is what was chosen on CIFAR-10
+    before the grid.
+    """
 
     title: str
     recipe: str
+    entry: str
     settings: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     tuned: str = "nothing"
 
 
@@ -32,31 +41,82 @@ _PLUS_TUNED = (
     "by the trials below, on validation with seed 0: basis, running statistics and their momentum, "
     "both step size factors, votes"
 )
+_RUNNING = ("model.norm_momentum=0.1",)
+_TP = ("rule=tp", "rule.decay=0.5", "learner.update=step")
 
 CONTESTANTS: dict[str, Contestant] = {
-    "bptt": Contestant("BPTT", "cifar10-bptt"),
+    "bptt": Contestant("BPTT", "cifar10-bptt", "bptt"),
     "bptt-running": Contestant(
-        "BPTT on the net with running statistics", "cifar10-bptt", ("model.norm_momentum=0.1",)
+        "BPTT on the net with running statistics", "cifar10-bptt", "bptt", _RUNNING
     ),
-    "tess_plus": Contestant("tess_plus, local only", "cifar10-tess-plus", tuned=_PLUS_TUNED),
-    "tess": Contestant("TESS as published, local only", "cifar10-tess"),
-    "frozen": Contestant("frozen hidden layers", "cifar10-frozen"),
-    "s_tllr": Contestant("S-TLLR", "cifar10-s-tllr"),
-    "ottt": Contestant("OTTT", "cifar10-ottt"),
-    "tp": Contestant(
-        "Traces Propagation", "cifar10-tess", ("rule=tp", "rule.decay=0.5", "learner.update=step")
+    "tess_plus": Contestant(
+        "tess_plus, local only", "cifar10-tess-plus", "tess_plus", tuned=_PLUS_TUNED
     ),
+    "tess": Contestant("TESS, local only", "cifar10-tess", "tess"),
+    "s_tllr": Contestant("S-TLLR", "cifar10-s-tllr", "s_tllr"),
+    "ottt": Contestant("OTTT", "cifar10-ottt", "ottt"),
+    "tp": Contestant("Traces Propagation", "cifar10-tess", "tp", images=_TP),
+    "frozen": Contestant("frozen hidden layers", "cifar10-frozen", "frozen"),
 }
 
+SEEDS: dict[str, tuple[int, ...]] = {
+    "cifar10": (1, 2, 3),
+    "nmnist-fc": (1, 2, 3),
+    "nmnist-conv": (1, 2, 3),
+    "keywords-fc": (1, 2, 3, 4, 5),
+    "keywords-rec": (1, 2, 3, 4, 5),
+    "braille-fc": (1, 2, 3, 4, 5),
+    "braille-rec": (1, 2, 3, 4, 5),
+}
+"""By place: the seeds of final runs, none of them the grid's."""
 
-def grid_record(name: str, lr: float) -> Path:
+SHORT = ("bptt", "tess_plus", "tess", "frozen")
+"""Rules of the places beside CIFAR-10; `localspike compare` has the whole family there."""
+
+
+def names() -> list[str]:
+    """PLACE/RULE of everything in the tables."""
+    return [f"{p}/{r}" for p in SEEDS for r in (CONTESTANTS if p == "cifar10" else SHORT)]
+
+
+def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
+    """Five step sizes for each PLACE/RULE."""
+    for place, rule, source, settings in _sources(wanted):
+        short = (f"epochs={GRID_EPOCHS[place]}",) if place in GRID_EPOCHS else ()
+        for lr in GRID:
+            changes = (*settings, f"lr={lr!r}", *short)
+            yield Job(f"grid/{place}", f"{rule}-{lr:g}", GRID_SEED, source, changes)
+
+
+def final_jobs(wanted: Iterable[str], seeds: tuple[int, ...] | None = None) -> Iterator[Job]:
+    """Every PLACE/RULE whose grid is whole, with the step size that won it, seed by seed."""
+    rows = [(row, chosen(row[0], row[1])) for row in _sources(wanted)]
+    for place in SEEDS:
+        for seed in seeds or SEEDS[place]:
+            for (there, rule, source, settings), lr in rows:
+                if there == place and lr is not None:
+                    changes = (*settings, f"lr={lr!r}")
+                    yield Job(f"final/{place}", rule, seed, source, changes, test=True)
+
+
+def _sources(wanted: Iterable[str]) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    for name in wanted:
+        place, _, rule = name.partition("/")
+        entrant = CONTESTANTS[rule]
+        if place == "cifar10":
+            yield place, rule, entrant.recipe, (*entrant.images, *entrant.settings)
+        else:
+            yield place, rule, f"{place}/{entrant.entry}", entrant.settings
+
+
+def grid_record(place: str, rule: str, lr: float) -> Path:
     """Where the record of one point of the grid lies."""
-    return RECORDS / "grid" / f"{name}-{lr:g}-{GRID_SEED}.json"
+    return RECORDS / "grid" / place / f"{rule}-{lr:g}-{GRID_SEED}.json"
 
 
-def grid_of(name: str) -> dict[float, float]:
+def grid_of(place: str, rule: str) -> dict[float, float]:
     """Validation accuracy by step size, of the points that have a record."""
-    paths = {lr: grid_record(name, lr) for lr in GRID}
+    paths = {lr: grid_record(place, rule, lr) for lr in GRID}
     return {
         lr: json.loads(path.read_text(encoding="utf-8"))["val_accuracy"]
         for lr, path in paths.items()
@@ -64,7 +124,7 @@ def grid_of(name: str) -> dict[float, float]:
     }
 
 
-def chosen(name: str) -> float | None:
+def chosen(place: str, rule: str) -> float | None:
     """The best step size, the smaller of equal ones; None until the grid is whole."""
-    found = grid_of(name)
+    found = grid_of(place, rule)
     return max(sorted(found), key=found.__getitem__) if len(found) == len(GRID) else None

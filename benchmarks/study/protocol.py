@@ -1,31 +1,41 @@
-"""The scaled CIFAR-10 protocol, fixed before the runs: what every trial of the study shares.
+"""The protocols, fixed before the runs: what all trials on one data set share.
 
-That of `localspike.recipes.small`: quarter-width VGG-9, T = 4, 10,000 images to learn from and
-2,500 others of the training images to validate on, 12 epochs, batches of 64, Adam with one cosine
-of the step size, crops and flips. Products in bfloat16, state and weights in float32. The test
-images are not read by a trial.
+CIFAR-10 is that of `localspike.recipes.small`: quarter-width VGG-9, T = 4, 10,000 images to learn
+from and 2,500 others of the training images to validate on, 12 epochs, batches of 64, Adam with one
+cosine of the step size, crops and flips. Products in bfloat16, state and weights in float32.
+N-MNIST, keywords and Braille are the nets and settings of `localspike compare` at the epochs of
+`localspike reproduce --scale small`, in float32. The test split is read by final runs only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from localspike.config import RunConfig, override
 from localspike.recipes import small
+from localspike.recipes.compare_plan import settle
 from localspike.recipes.registry import recipe
 
 HOW = (
-    "learner.precision=bf16",
-    "learner.compile=on",
     "training.threads=1",
     "training.log_every=0",
     "training.checkpoint_every=0",
     "training.checkpoint_epochs=4",
     "training.device=cpu",
 )
+IMAGES = ("learner.precision=bf16", "learner.compile=on")
 
 
-def config_of(name: str, changes: Iterable[str], seed: int) -> RunConfig:
-    """The configuration of one trial of a recipe."""
-    scaled = small.scaled(recipe(name))
-    return override(scaled, [*HOW, *changes, f"training.seed={seed}"])
+def config_of(source: str, changes: Iterable[str], seed: int) -> RunConfig:
+    """The configuration of one training of a recipe, or of PLACE/ENTRY, an entry on a small net."""
+    place, _, entry = source.partition("/")
+    changed = [*HOW, *changes, f"training.seed={seed}"]
+    if entry:
+        return settle(override(small.on_net(place, entry), changed))[0]
+    return override(small.scaled(recipe(source)), [*IMAGES, *changed])
+
+
+def judged_on(config: RunConfig) -> RunConfig:
+    """The same run on the whole test split: the limit is the training's."""
+    return replace(config, data=replace(config.data, limit=None))

@@ -39,7 +39,7 @@ versions and hardware.
 def records() -> dict[str, dict[int, Record]]:
     """By trial and seed."""
     found: dict[str, dict[int, Record]] = {}
-    for path in sorted(RECORDS.glob("*.json")):
+    for path in sorted((RECORDS / "trials").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         found.setdefault(record["name"], {})[record["seed"]] = record
     return found

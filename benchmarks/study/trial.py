@@ -1,6 +1,7 @@
 """One trial of the accuracy study: train under the protocol, keep what validation said.
 
     python benchmarks/study/trial.py NAME RECIPE [KEY=VALUE ...] --seed 0 --runs /tmp/study
+    python benchmarks/study/trial.py NAME nmnist-fc/tess [KEY=VALUE ...] --runs /tmp/study
 
 An interrupted trial goes on where its last checkpoint left off. The test images are read with
 ``--test`` only: all of them, once, after the last epoch.
@@ -12,11 +13,11 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from protocol import config_of
+from jobs import RECORDS
+from protocol import config_of, judged_on
 
 from localspike.bench.record import about, write
 from localspike.config.build import Session, load_split, test_feed
@@ -29,13 +30,10 @@ from localspike.recipes.begin import begun
 from localspike.recipes.plugin import load_plugins
 from localspike.recipes.run import release_heap
 
-HERE = Path(__file__).parent
-RECORDS = HERE.parent / "records" / "study"
-
 
 def run(asked: argparse.Namespace) -> dict[str, Any]:
     """Train, or go on; what came of it."""
-    config = config_of(asked.recipe, asked.settings, asked.seed)
+    config = config_of(asked.source, asked.settings, asked.seed)
     folder = asked.runs / f"{asked.name}-{asked.seed}"
     resume = (folder / "config.json").exists()
     with begun(config, folder, data_root=asked.data_root, resume=resume, bar=False) as (session, t):
@@ -47,7 +45,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
     lines = [line for line in read_journal(folder) if line["kind"] == "epoch"]
     return {
         "name": asked.name,
-        "recipe": asked.recipe,
+        "source": asked.source,
         "settings": asked.settings,
         "seed": asked.seed,
         "schedule": session.learner.schedule,
@@ -67,7 +65,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
 
 def judged(session: Session, data_root: Path | None) -> dict[str, Any]:
     """What the whole test split says of the weights as they are."""
-    whole = replace(session.config, data=replace(session.config.data, limit=None))
+    whole = judged_on(session.config)
     feed = test_feed(whole, load_split(whole, "test", data_root), session.net, session.device)
     said = evaluate(session.learner, feed)
     return {
@@ -81,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     """One trial and its record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
-    parser.add_argument("recipe")
+    parser.add_argument("source", metavar="RECIPE", help="or PLACE/ENTRY, as nmnist-fc/tess")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, required=True, help="folder of run folders")

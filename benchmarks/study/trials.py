@@ -30,11 +30,13 @@ TRIALS: dict[str, Trial] = {
     "frozen": Trial("What do frozen hidden layers reach?", recipe="cifar10-frozen"),
     "tess": Trial("What does the rule reach without a post trace?", ("rule.post_gain=0",), "bptt"),
     "tess-published": Trial("As published for CIFAR-10: does the post trace help?"),
+    "post-minus": Trial("A post trace that counts against?", ("rule.post_gain=-1",)),
     "tess-3e-3": Trial("Is the step too small?", ("rule.post_gain=0", "lr=3e-3")),
     "scale-mean": Trial("The released scale 1/n?", ("rule.post_gain=0", "rule.scale=mean")),
     "scale-sqrt": Trial("Scale 1/sqrt(n)?", ("rule.post_gain=0", "rule.scale=sqrt")),
     "hadamard": Trial("Orthogonal codes?", (*_PLAIN, "rule.basis=hadamard"), plugin=True),
     "random": Trial("Random codes?", (*_PLAIN, "rule.basis=random"), plugin=True),
+    "cosine": Trial("A smooth wave?", (*_PLAIN, "rule.basis=cosine"), plugin=True),
     "pool-1": Trial("One code a channel, blind to places?", ("rule.post_gain=0", "rule.pool=1")),
     "dense": Trial(
         "One prediction a window, one code a channel?", ("rule=dense", "rule.pool=2"), plugin=True
@@ -66,6 +68,17 @@ TRIALS: dict[str, Trial] = {
         "A trained classifier a layer, from random weights?",
         (*_PLAIN, "rule.basis=trained", "readout_factor=5", "rule_factor=10"),
         "readout-5",
+        plugin=True,
+    ),
+    "trained-alone": Trial(
+        "The same without the readout's factor?",
+        (*_PLAIN, "rule.basis=trained", "rule_factor=10"),
+        "trained",
+        plugin=True,
+    ),
+    "adapted-alone": Trial(
+        "A square wave that learns, without the readout's factor?",
+        (*_PLAIN, "rule.basis=adapted", "rule_factor=10"),
         plugin=True,
     ),
     "adapted": Trial("A basis that begins as the square wave and learns?", _ADAPTED, "readout-5"),

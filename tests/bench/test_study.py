@@ -17,7 +17,7 @@ from localspike.recipes.compare_plan import settle
 from localspike.recipes.plugin import forget, load_plugins
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
-MODULES = ("trials", "protocol", "contest", "report", "run", "trial")
+MODULES = ("jobs", "trials", "protocol", "contest", "ablation", "report", "run", "trial")
 
 
 @pytest.fixture
@@ -62,8 +62,9 @@ def test_what_has_a_record_is_not_run_again(
     study: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = study["run"]
+    (tmp_path / "trials").mkdir()
     for seed in (0, 1):
-        (tmp_path / f"tess-{seed}.json").write_text("{}")
+        (tmp_path / "trials" / f"tess-{seed}.json").write_text("{}")
     options = ["--runs", str(tmp_path), "--records", str(tmp_path)]
     assert run.main(["trials", "tess", "--seeds", "0,1", *options]) == 0
     with pytest.raises(SystemExit):
@@ -74,25 +75,36 @@ def test_what_has_a_record_is_not_run_again(
     assert "at least 1" in capsys.readouterr().err
 
 
-def test_every_rule_of_the_table_is_legal_at_every_step_size(study: dict[str, ModuleType]) -> None:
+def test_every_rule_of_the_tables_is_legal_at_every_step_size(
+    study: dict[str, ModuleType],
+) -> None:
     contest, protocol = study["contest"], study["protocol"]
-    for rule in contest.CONTESTANTS.values():
-        for lr in contest.GRID:
-            config = protocol.config_of(rule.recipe, (*rule.settings, f"lr={lr!r}"), 1)
-            assert config.optimizer.options["lr"] == lr
-            settle(config)
+    jobs = list(contest.grid_jobs(contest.names()))
+    assert len({job.record for job in jobs}) == len(jobs) == 5 * len(contest.names())
+    for job in jobs:
+        config = protocol.config_of(job.source, job.settings, job.seed)
+        assert f"-{config.optimizer.options['lr']:g}" in job.name
+        assert config.training.epochs == (4 if "cifar10" in job.part else config.training.epochs)
+        settle(config)
+
+
+def _grid(contest: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A whole grid of TESS on two places."""
+    monkeypatch.setattr(contest, "RECORDS", folder)
+    for place in ("cifar10", "keywords-fc"):
+        (folder / "grid" / place).mkdir(parents=True)
+        for lr, accuracy in zip(contest.GRID, (0.2, 0.5, 0.5, 0.4, 0.1), strict=True):
+            assert contest.chosen(place, "tess") is None
+            record = contest.grid_record(place, "tess", lr)
+            record.write_text(json.dumps({"val_accuracy": accuracy}))
 
 
 def test_a_step_size_is_chosen_by_a_whole_grid(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contest = study["contest"]
-    monkeypatch.setattr(contest, "RECORDS", tmp_path)
-    (tmp_path / "grid").mkdir()
-    for lr, accuracy in zip(contest.GRID, (0.2, 0.5, 0.5, 0.4, 0.1), strict=True):
-        assert contest.chosen("tess") is None
-        contest.grid_record("tess", lr).write_text(json.dumps({"val_accuracy": accuracy}))
-    assert contest.chosen("tess") == contest.GRID[1]  # the smaller of equals
+    _grid(contest, monkeypatch, tmp_path)
+    assert contest.chosen("cifar10", "tess") == contest.GRID[1]  # the smaller of equals
 
 
 def test_the_test_split_is_for_rules_with_a_whole_grid(
@@ -101,8 +113,9 @@ def test_the_test_split_is_for_rules_with_a_whole_grid(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run, ran = study["run"], []
-    monkeypatch.setattr(run, "chosen", {"tess": 0.003}.get)
+    run = study["run"]
+    ran: list[list[str]] = []
+    _grid(study["contest"], monkeypatch, tmp_path)
 
     def runs(line: list[str], check: bool) -> subprocess.CompletedProcess[str]:
         ran.append(line)
@@ -110,8 +123,34 @@ def test_the_test_split_is_for_rules_with_a_whole_grid(
 
     monkeypatch.setattr(run.subprocess, "run", runs)
     folders = ["--runs", str(tmp_path), "--records", str(tmp_path)]
-    assert run.main(["final", "tess", "bptt", "--seeds", "5", *folders]) == 0
-    assert "bptt is left out" in capsys.readouterr().err
-    assert [("--test" in line, "lr=0.003" in line) for line in ran] == [(True, True)]
-    assert run.main(["grid", "tess", *folders]) == 0
+    asked = ["final", "cifar10/tess", "cifar10/bptt", "--seeds", "5", *folders]
+    assert run.main(asked) == 0
+    assert "cifar10/bptt is left out" in capsys.readouterr().err
+    assert [("--test" in line, "lr=0.0003" in line) for line in ran] == [(True, True)]
+    assert run.main(["grid", "cifar10/bptt", *folders]) == 0
     assert len(ran) == 6 and not any("--test" in line for line in ran[1:])
+    with pytest.raises(SystemExit):
+        run.main(["grid", "tess", *folders])
+    assert "there are cifar10/bptt" in capsys.readouterr().err
+
+
+def test_the_ablation_turns_one_knob_at_a_time(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ablation, protocol = study["ablation"], study["protocol"]
+    _grid(study["contest"], monkeypatch, tmp_path)
+    jobs = list(ablation.jobs())  # of the place with a grid
+    assert {job.part for job in jobs} == {"ablation/keywords-fc"}
+    assert len({job.record for job in jobs}) == len(jobs) == 3 * 10
+    plugin = load_plugins([STUDY / "ideas.py"])[0]
+    try:
+        found = [flat(protocol.config_of(job.source, job.settings, job.seed)) for job in jobs[:10]]
+    finally:
+        forget(plugin)
+    usual = next(c for c, job in zip(found, jobs, strict=False) if job.name == "usual")
+    for config, job in zip(found, jobs, strict=False):
+        changed = {key for key in {*config, *usual} if config.get(key) != usual.get(key)}
+        assert changed - {"optimizer.rule_factor", "rule.post_gain"} <= {
+            f"rule.{job.name.partition('=')[0]}"
+        }
+    assert set(ablation.IMAGES.values()) <= set(study["trials"].TRIALS)
