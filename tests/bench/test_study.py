@@ -17,7 +17,10 @@ from localspike.recipes.compare_plan import settle
 from localspike.recipes.plugin import forget, load_plugins
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
-MODULES = ("jobs", "trials", "protocol", "contest", "ablation", "report", "run", "trial")
+MODULES = (
+    "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "tables", "pictures",
+    "report", "run", "trial",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -46,16 +49,59 @@ def test_every_trial_changes_one_run_of_the_protocol(study: dict[str, ModuleType
         assert config["training.epochs"] == 12, name
 
 
-def test_the_page_has_means_and_paired_differences(study: dict[str, ModuleType]) -> None:
+def _write(folder: Path, name: str, seed: int, **numbers: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    curve = [{"val_accuracy": 0.1 * k} for k in range(5)]
+    record = {"name": name, "seed": seed, "curve": curve, "val_accuracy": 0.4, **numbers}
+    (folder / f"{name}-{seed}.json").write_text(json.dumps(record))
+
+
+def test_trials_have_means_and_paired_differences(study: dict[str, ModuleType]) -> None:
     report = study["report"]
     found = {
         "bptt": {0: {"val_accuracy": 0.6}, 1: {"val_accuracy": 0.62}},
         "tess": {0: {"val_accuracy": 0.5}, 2: {"val_accuracy": 0.56}},
     }
-    rows = {line.split(" | ")[0].strip("| "): line for line in report.rows(found)}
+    rows = {line.split(" | ")[0].strip("| "): line for line in report.trial_rows(found)}
     assert "61.0 ± 1.4 (2)" in rows["bptt"]
     assert "53.0 ± 4.2 (2) | -10.0 | bptt" in rows["tess"]  # of seed 0 alone
     assert "not run" in rows["frozen"]
+
+
+def test_intervals_are_students(study: dict[str, ModuleType]) -> None:
+    """Against the textbook's t: mean 2, sd 1, n = 4 gives 2 ± 3.182 / 2."""
+    paired = study["stats"].paired
+    found = paired({1: 0.51, 2: 0.53, 3: 0.52, 4: 0.52, 9: 0.1}, dict.fromkeys((1, 2, 3, 4), 0.5))
+    assert found.n == 4 and found.mean == pytest.approx(2.0)
+    assert found.half == pytest.approx(3.182 * (2 / 3) ** 0.5 / 2)
+    assert paired({1: 0.5}, {2: 0.5}) is None and paired({1: 0.5}, {1: 0.4}).half is None
+
+
+def test_the_page_is_made_of_records(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accuracy, difference, gap, slope, step size and cost of two seeds on one small net."""
+    monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
+    monkeypatch.setattr(study["contest"], "RECORDS", tmp_path)
+    rules = {"bptt": (0.9, False), "tess_plus": (0.88, True), "tess": (0.8, True)}
+    for name, (accuracy, local) in rules.items():
+        for lr in study["contest"].GRID:
+            rated = 0.7 if lr == 3e-3 else 0.3
+            _write(tmp_path / "grid/nmnist-fc", f"{name}-{lr:g}", 0, val_accuracy=rated)
+        for seed in (1, 2):
+            _write(
+                tmp_path / "final/nmnist-fc", name, seed, local=local, test_samples=1000,
+                test_accuracy=accuracy + 0.01 * seed, resumed=False, peak_memory_mib=20.0 + seed,
+                schedule="bptt" if name == "bptt" else "layerwise",
+            )  # fmt: skip
+    text = "\n".join(study["report"].page())
+    rows = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
+    assert "| 89.5 ± 0.7 (2) | -2.00 [-2.00, -2.00] | space and time | 0.003 |" in text
+    assert "tess_plus closes 80% of the 10.0 points from TESS to BPTT." in text
+    assert "rises by 10.00 ± 0.00 points an epoch" in text
+    assert "| BPTT | 30.0 | 30.0 | 30.0 | **70.0** | 30.0 |" in text
+    assert "| layerwise | " in rows["| tess_plus, local only"]  # of the last table: cost
+    assert rows["| BPTT"].endswith("| 22 |")  # 21.5
 
 
 def test_what_has_a_record_is_not_run_again(

@@ -1,0 +1,137 @@
+"""The honest tables of docs/results.md: accuracy on the test split, step sizes, cost."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from contest import CONTESTANTS, GRID, SEEDS, chosen, grid_of, sources
+from protocol import config_of
+from records import Record, records, values
+from stats import paired, percent
+
+from localspike.bench.figures import line
+from localspike.recipes.costs import Asked, costs
+
+TITLES = {
+    "cifar10": "CIFAR-10, scaled",
+    "nmnist-fc": "N-MNIST, fully connected (2312-200-10)",
+    "nmnist-conv": "N-MNIST, convolutional (16-32 channels)",
+    "keywords-fc": "Keywords, fully connected (80-200-200-10)",
+    "keywords-rec": "Keywords, recurrent (80-128-10)",
+    "braille-fc": "Braille, fully connected (128)",
+    "braille-rec": "Braille, recurrent (128)",
+}
+LAST = 4
+"""Epochs at the end through which the slope of a curve is laid."""
+
+
+def accuracy(place: str) -> Iterator[str]:
+    """Test accuracy of every rule, its difference to BPTT, and how much of the gap it closes."""
+    found = records(f"final/{place}")
+    if not found:
+        return
+    first = next(iter(next(iter(found.values())).values()))
+    yield f"### {TITLES[place]}"
+    yield ""
+    yield (
+        f"{first['test_samples']:,} test samples, {len(first['curve'])} epochs, seeds "
+        f"{', '.join(map(str, SEEDS[place]))}."
+    )
+    yield ""
+    yield "| rule | test accuracy, % (seeds) | minus BPTT, points [95 %] | local | step size |"
+    yield "|---|---|---|---|---|"
+    baseline = values(found.get("bptt", {}), "test_accuracy")
+    for name, entrant in CONTESTANTS.items():
+        if name not in found:
+            if place == "cifar10":
+                yield f"| {entrant.title} | not run | | | |"
+            continue
+        mine = found[name]
+        apart = "" if name == "bptt" else paired(values(mine, "test_accuracy"), baseline) or ""
+        local = "space and time" if next(iter(mine.values()))["local"] else "no"
+        accuracies = percent(values(mine, "test_accuracy").values())
+        yield f"| {entrant.title} | {accuracies} | {apart} | {local} | {chosen(place, name):g} |"
+    yield ""
+    yield from _gap(found)
+    yield from _slope(found)
+
+
+def _gap(found: dict[str, dict[int, Record]]) -> Iterator[str]:
+    """How much of TESS's gap to BPTT tess_plus closes."""
+    if not {"bptt", "tess", "tess_plus"} <= set(found):
+        return
+    means = {
+        name: statistics.mean(values(found[name], "test_accuracy").values())
+        for name in ("bptt", "tess", "tess_plus")
+    }
+    gap = means["bptt"] - means["tess"]
+    if gap > 0:
+        closed = (means["tess_plus"] - means["tess"]) / gap
+        yield f"tess_plus closes {closed:.0%} of the {100 * gap:.1f} points from TESS to BPTT."
+        yield ""
+
+
+def _slope(found: dict[str, dict[int, Record]]) -> Iterator[str]:
+    """What BPTT's curves still gain at their end."""
+    slopes = []
+    for record in found.get("bptt", {}).values():
+        points = record["curve"][-LAST:]
+        slopes.append(line(range(len(points)), [100 * p["val_accuracy"] for p in points]).slope)
+    if slopes:
+        said = " ± ".join(
+            f"{f(slopes):.2f}" for f in (statistics.mean, statistics.stdev)[: len(slopes)]
+        )
+        yield (
+            f"Over its last {LAST} epochs BPTT's validation accuracy rises by {said} points an "
+            "epoch (mean ± sd over seeds)."
+        )
+        yield ""
+
+
+def grid(place: str) -> Iterator[str]:
+    """Validation accuracy over the step sizes."""
+    rows = {name: grid_of(place, name) for name in CONTESTANTS}
+    if not any(rows.values()):
+        return
+    yield f"| {TITLES[place]} | " + " | ".join(f"{lr:g}" for lr in GRID) + " |"
+    yield "|---|" + "---|" * len(GRID)
+    for name, found in rows.items():
+        best = chosen(place, name)
+        cells = [
+            ""
+            if lr not in found
+            else f"{'**' * (lr == best)}{100 * found[lr]:.1f}{'**' * (lr == best)}"
+            for lr in GRID
+        ]
+        if found:
+            yield f"| {CONTESTANTS[name].title} | {' | '.join(cells)} |"
+    yield ""
+
+
+def cost(place: str) -> Iterator[str]:
+    """What every rule of a final table costs, beside its accuracy."""
+    found = records(f"final/{place}")
+    if not found:
+        return
+    yield (
+        f"| {TITLES[place]} | test accuracy, % | schedule | signal, 1e6 | all products, 1e6 | "
+        + ("state, KiB | matrices, KiB | peak memory, MiB |")
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    for _, name, source, settings in sources(f"{place}/{n}" for n in CONTESTANTS if n in found):
+        mine = found[name]
+        schedule = next(iter(mine.values()))["schedule"]
+        config = config_of(source, settings, 0)
+        tree = costs(config, Asked(rules=(config.rule.name,), batch=1))["rules"]
+        made = tree[config.rule.name]["schedules"]
+        run = made[schedule]
+        held = made.get("streaming", made.get("bptt", run))["bytes"]
+        sizes = [r["peak_memory_mib"] for r in mine.values() if not r["resumed"]]
+        peak = f"{statistics.median(sizes):.0f}" if sizes else "–"
+        products = f"{run['paper_signal'] / 1e6:.2f} | {run['products']['total'] / 1e6:.0f}"
+        memory = f"{held / 1024:.0f} | {run['auxiliary_bytes'] / 1024:.0f} | {peak}"
+        accuracies = percent(values(mine, "test_accuracy").values())
+        title = CONTESTANTS[name].title
+        yield f"| {title} | {accuracies} | {schedule} | {products} | {memory} |"
+    yield ""
