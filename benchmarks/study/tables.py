@@ -94,15 +94,16 @@ def grid(place: str) -> Iterator[str]:
     rows = {name: grid_of(place, name) for name in CONTESTANTS}
     if not any(rows.values()):
         return
-    yield f"| {TITLES[place]} | " + " | ".join(f"{lr:g}" for lr in GRID) + " |"
-    yield "|---|" + "---|" * len(GRID)
+    tried = sorted({*GRID, *(lr for found in rows.values() for lr in found)})
+    yield f"| {TITLES[place]} | " + " | ".join(f"{lr:g}" for lr in tried) + " |"
+    yield "|---|" + "---|" * len(tried)
     for name, found in rows.items():
         best = chosen(place, name)
         cells = [
             ""
             if lr not in found
             else f"{'**' * (lr == best)}{100 * found[lr]:.1f}{'**' * (lr == best)}"
-            for lr in GRID
+            for lr in tried
         ]
         if found:
             yield f"| {CONTESTANTS[name].title} | {' | '.join(cells)} |"

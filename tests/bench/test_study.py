@@ -82,7 +82,6 @@ def test_the_page_is_made_of_records(
 ) -> None:
     """Accuracy, difference, gap, slope, step size and cost of two seeds on one small net."""
     monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
-    monkeypatch.setattr(study["contest"], "RECORDS", tmp_path)
     rules = {"bptt": (0.9, False), "tess_plus": (0.88, True), "tess": (0.8, True)}
     for name, (accuracy, local) in rules.items():
         for lr in study["contest"].GRID:
@@ -99,7 +98,7 @@ def test_the_page_is_made_of_records(
     assert "| 89.5 ± 0.7 (2) | -2.00 [-2.00, -2.00] | space and time | 0.003 |" in text
     assert "tess_plus closes 80% of the 10.0 points from TESS to BPTT." in text
     assert "rises by 10.00 ± 0.00 points an epoch" in text
-    assert "| BPTT | 30.0 | 30.0 | 30.0 | **70.0** | 30.0 |" in text
+    assert "| BPTT | 30.0 | 30.0 | **70.0** | 30.0 | 30.0 |" in text
     assert "| layerwise | " in rows["| tess_plus, local only"]  # of the last table: cost
     assert rows["| BPTT"].endswith("| 22 |")  # 21.5
 
@@ -136,13 +135,11 @@ def test_every_rule_of_the_tables_is_legal_at_every_step_size(
 
 def _grid(contest: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """A whole grid of TESS on two places."""
-    monkeypatch.setattr(contest, "RECORDS", folder)
+    monkeypatch.setattr(sys.modules["records"], "RECORDS", folder)
     for place in ("cifar10", "keywords-fc"):
-        (folder / "grid" / place).mkdir(parents=True)
         for lr, accuracy in zip(contest.GRID, (0.2, 0.5, 0.5, 0.4, 0.1), strict=True):
             assert contest.chosen(place, "tess") is None
-            record = contest.grid_record(place, "tess", lr)
-            record.write_text(json.dumps({"val_accuracy": accuracy}))
+            _write(folder / "grid" / place, f"tess-{lr:g}", 0, val_accuracy=accuracy)
 
 
 def test_a_step_size_is_chosen_by_a_whole_grid(
@@ -151,6 +148,10 @@ def test_a_step_size_is_chosen_by_a_whole_grid(
     contest = study["contest"]
     _grid(contest, monkeypatch, tmp_path)
     assert contest.chosen("cifar10", "tess") == contest.GRID[1]  # the smaller of equals
+    _write(tmp_path / "grid/cifar10", "tess_plus-0.1", 0, val_accuracy=0.9)  # another rule's
+    assert contest.chosen("cifar10", "tess") == contest.GRID[1]
+    _write(tmp_path / "grid/cifar10", "tess-0.0001", 0, val_accuracy=0.6)  # beyond the grid
+    assert contest.chosen("cifar10", "tess") == 1e-4
 
 
 def test_the_test_split_is_for_rules_with_a_whole_grid(
@@ -172,7 +173,7 @@ def test_the_test_split_is_for_rules_with_a_whole_grid(
     asked = ["final", "cifar10/tess", "cifar10/bptt", "--seeds", "5", *folders]
     assert run.main(asked) == 0
     assert "cifar10/bptt is left out" in capsys.readouterr().err
-    assert [("--test" in line, "lr=0.0003" in line) for line in ran] == [(True, True)]
+    assert [("--test" in line, "lr=0.001" in line) for line in ran] == [(True, True)]
     assert run.main(["grid", "cifar10/bptt", *folders]) == 0
     assert len(ran) == 6 and not any("--test" in line for line in ran[1:])
     with pytest.raises(SystemExit):
