@@ -2,9 +2,9 @@
 
 On one place every rule runs on the same net, neuron, loss, schedule and budget (`protocol.py`).
 Its step size is the best of one grid of five by validation with seed 0; the smaller of equals. On
-CIFAR-10 a run of the grid is a third as long as a final one, elsewhere as long. Then the rule is
-trained anew with other seeds, and the whole test split is read once a run, with the weights of the
-final epoch.
+CIFAR-10 a run of the grid is a third as long as a final one, and the best two are run again at full
+length to choose between them. Then the rule is trained anew with other seeds, and the whole test
+split is read once a run, with the weights of the final epoch.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ GRID = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 GRID_SEED = 0
 GRID_EPOCHS = {"cifar10": 4}
 """Epochs of a run of the grid where they are fewer than those of a final run."""
+FINALISTS = 2
+"""Step sizes that such a grid sends to a run of full length."""
 
 
 NUMBER = re.compile(r"[0-9.]+(e-?[0-9]+)?")
@@ -92,6 +94,15 @@ def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
             yield Job(f"grid/{place}", f"{rule}-{lr:g}", GRID_SEED, source, changes)
 
 
+def finalist_jobs(wanted: Iterable[str]) -> Iterator[Job]:
+    """The best of a shortened grid at full length, of each PLACE/RULE whose grid is whole."""
+    for place, rule, source, settings in sources(wanted):
+        if place in GRID_EPOCHS:
+            for lr in finalists(grid_of(place, rule)):
+                changes = (*settings, f"lr={lr!r}")
+                yield Job(f"finalists/{place}", f"{rule}-{lr:g}", GRID_SEED, source, changes)
+
+
 def final_jobs(wanted: Iterable[str], seeds: tuple[int, ...] | None = None) -> Iterator[Job]:
     """Every PLACE/RULE whose grid is whole, with the step size that won it, seed by seed."""
     rows = [(row, chosen(row[0], row[1])) for row in sources(wanted)]
@@ -114,9 +125,9 @@ def sources(wanted: Iterable[str]) -> Iterator[tuple[str, str, str, tuple[str, .
             yield place, rule, f"{place}/{entrant.entry}", entrant.settings
 
 
-def grid_of(place: str, rule: str) -> dict[float, float]:
+def grid_of(place: str, rule: str, part: str = "grid") -> dict[float, float]:
     """Validation accuracy by step size, of every point that has a record, the smallest first."""
-    found = records(f"grid/{place}")
+    found = records(f"{part}/{place}")
     points = {
         float(name.removeprefix(f"{rule}-")): runs[GRID_SEED]["val_accuracy"]
         for name, runs in found.items()
@@ -125,7 +136,18 @@ def grid_of(place: str, rule: str) -> dict[float, float]:
     return dict(sorted(points.items()))
 
 
+def finalists(found: dict[float, float]) -> list[float]:
+    """The best step sizes of a grid, the best first; none until it is whole."""
+    if not found.keys() >= set(GRID):
+        return []
+    return sorted(found, key=lambda lr: (-found[lr], lr))[:FINALISTS]
+
+
 def chosen(place: str, rule: str) -> float | None:
-    """The best step size, the smaller of equal ones; None until the grid is whole."""
-    found = grid_of(place, rule)
-    return max(found, key=found.__getitem__) if found.keys() >= set(GRID) else None
+    """The best step size, the smaller of equal ones; None until all runs it takes are there."""
+    best = finalists(grid_of(place, rule))
+    if not best or place not in GRID_EPOCHS:
+        return best[0] if best else None
+    again = grid_of(place, rule, "finalists")
+    whole = again.keys() >= set(best)
+    return max(again, key=again.__getitem__) if whole else None

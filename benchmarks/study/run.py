@@ -2,13 +2,14 @@
 
     python benchmarks/study/run.py trials   --runs /tmp/study --jobs 2 [NAME ...] [--seeds 0,1,2]
     python benchmarks/study/run.py grid     --runs /tmp/study --jobs 2 [PLACE/RULE ...]
+    python benchmarks/study/run.py finalists --runs /tmp/study --jobs 2 [PLACE/RULE ...]
     python benchmarks/study/run.py final    --runs /tmp/study --jobs 2 [PLACE/RULE ...]
     python benchmarks/study/run.py ablation --runs /tmp/study --jobs 2
 
 ``trials`` answers the questions of `trials.py` on validation, ``grid`` tries the step sizes of
-`contest.py`, ``final`` trains its rules with the ones that won and reads the test split, and
-``ablation`` turns TESS's open knobs on small nets. Every run is a process of its own; an
-interrupted one goes on when this is started again.
+`contest.py`, ``finalists`` the best of a shortened grid at full length, ``final`` trains its rules
+with the ones that won and reads the test split, and ``ablation`` turns TESS's open knobs on small
+nets. Every run is a process of its own; an interrupted one goes on when this is started again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def final_jobs(wanted: Sequence[str], seeds: tuple[int, ...] | None) -> list[Job
     for name in wanted:
         place, _, rule = name.partition("/")
         if contest.chosen(place, rule) is None:
-            print(f"{name} is left out: its grid is not whole", file=sys.stderr)
+            print(
+                f"{name} is left out: its grid (or a run of its finalists) is missing",
+                file=sys.stderr,
+            )
     return list(contest.final_jobs(wanted, seeds))
 
 
@@ -51,12 +55,15 @@ def jobs_of(asked: argparse.Namespace) -> list[Job]:
         return trial_jobs(wanted, asked.seeds)
     if asked.stage == "grid":
         return list(contest.grid_jobs(wanted))
+    if asked.stage == "finalists":
+        return list(contest.finalist_jobs(wanted))
     return final_jobs(wanted, asked.seeds) if asked.stage == "final" else list(ablation.jobs())
 
 
 KNOWN = {
     "trials": list(TRIALS),
     "grid": contest.names(),
+    "finalists": contest.names(),
     "final": contest.names(),
     "ablation": [],
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from contest import CONTESTANTS, GRID, SEEDS, chosen, grid_of, sources
+from contest import CONTESTANTS, GRID_EPOCHS, SEEDS, chosen, grid_of, sources
 from protocol import config_of
 from records import Record, records, values
 from stats import paired, percent
@@ -91,11 +91,17 @@ def _slope(found: dict[str, dict[int, Record]]) -> Iterator[str]:
 
 def grid(place: str) -> Iterator[str]:
     """Validation accuracy over the step sizes."""
-    rows = {name: grid_of(place, name) for name in CONTESTANTS}
+    yield from _grid(place, "grid", TITLES[place])
+    if place in GRID_EPOCHS:
+        yield from _grid(place, "finalists", "again, at full length")
+
+
+def _grid(place: str, part: str, title: str) -> Iterator[str]:
+    rows = {name: grid_of(place, name, part) for name in CONTESTANTS}
     if not any(rows.values()):
         return
-    tried = sorted({*GRID, *(lr for found in rows.values() for lr in found)})
-    yield f"| {TITLES[place]} | " + " | ".join(f"{lr:g}" for lr in tried) + " |"
+    tried = sorted({*(lr for found in rows.values() for lr in found)})
+    yield f"| {title} | " + " | ".join(f"{lr:g}" for lr in tried) + " |"
     yield "|---|" + "---|" * len(tried)
     for name, found in rows.items():
         best = chosen(place, name)

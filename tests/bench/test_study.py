@@ -147,11 +147,26 @@ def test_a_step_size_is_chosen_by_a_whole_grid(
 ) -> None:
     contest = study["contest"]
     _grid(contest, monkeypatch, tmp_path)
-    assert contest.chosen("cifar10", "tess") == contest.GRID[1]  # the smaller of equals
-    _write(tmp_path / "grid/cifar10", "tess_plus-0.1", 0, val_accuracy=0.9)  # another rule's
-    assert contest.chosen("cifar10", "tess") == contest.GRID[1]
-    _write(tmp_path / "grid/cifar10", "tess-0.0001", 0, val_accuracy=0.6)  # beyond the grid
-    assert contest.chosen("cifar10", "tess") == 1e-4
+    assert contest.chosen("keywords-fc", "tess") == contest.GRID[1]  # the smaller of equals
+    _write(tmp_path / "grid/keywords-fc", "tess_plus-0.1", 0, val_accuracy=0.9)  # another rule's
+    assert contest.chosen("keywords-fc", "tess") == contest.GRID[1]
+    _write(tmp_path / "grid/keywords-fc", "tess-0.0001", 0, val_accuracy=0.6)  # beyond the grid
+    assert contest.chosen("keywords-fc", "tess") == 1e-4
+
+
+def test_a_shortened_grid_sends_its_best_two_to_full_length(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest = study["contest"]
+    assert not list(contest.finalist_jobs(["cifar10/tess"]))
+    _grid(contest, monkeypatch, tmp_path)
+    jobs = list(contest.finalist_jobs(["cifar10/tess", "keywords-fc/tess"]))
+    assert [job.name for job in jobs] == ["tess-0.001", "tess-0.003"]
+    assert not any("epochs" in change for job in jobs for change in job.settings)
+    _write(tmp_path / "finalists/cifar10", "tess-0.001", 0, val_accuracy=0.6)
+    assert contest.chosen("cifar10", "tess") is None
+    _write(tmp_path / "finalists/cifar10", "tess-0.003", 0, val_accuracy=0.7)
+    assert contest.chosen("cifar10", "tess") == 3e-3
 
 
 def test_the_test_split_is_for_rules_with_a_whole_grid(
@@ -169,6 +184,8 @@ def test_the_test_split_is_for_rules_with_a_whole_grid(
         return subprocess.CompletedProcess(line, 0)
 
     monkeypatch.setattr(run.subprocess, "run", runs)
+    for lr, accuracy in ((1e-3, 0.6), (3e-3, 0.5)):
+        _write(tmp_path / "finalists/cifar10", f"tess-{lr:g}", 0, val_accuracy=accuracy)
     folders = ["--runs", str(tmp_path), "--records", str(tmp_path)]
     asked = ["final", "cifar10/tess", "cifar10/bptt", "--seeds", "5", *folders]
     assert run.main(asked) == 0
