@@ -16,6 +16,7 @@ from .checking import Demo, Verify
 from .comparing import Compare
 from .costing import Cost
 from .data import Data
+from .exporting import Export
 from .memory import shortage
 from .output import INTERRUPTED, PIPE_CLOSED, REFUSED, signalled, speak_plainly, whisper
 from .parsing import parse
@@ -35,6 +36,7 @@ Command = (
     | Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Info, tyro.conf.subcommand("info")]
     | Annotated[Cost, tyro.conf.subcommand("cost")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )

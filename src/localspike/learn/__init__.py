@@ -3,8 +3,18 @@
 from .fptt import FPTT
 from .learner import Learner
 from .loss import CrossEntropy, SquaredError
+from .online import online
 from .outcome import Result
 from .probe import Probe
 from .regulariser import FiringRate
 
-__all__ = ["FPTT", "CrossEntropy", "FiringRate", "Learner", "Probe", "Result", "SquaredError"]
+__all__ = [
+    "FPTT",
+    "CrossEntropy",
+    "FiringRate",
+    "Learner",
+    "Probe",
+    "Result",
+    "SquaredError",
+    "online",
+]

@@ -1,6 +1,7 @@
 """Networks: synapse × neuron × parameter-free tail, with explicit state."""
 
 from . import models
+from .fold import fold
 from .layer import Activity, BlockState, Spiking, Weights
 from .network import INPUT, Network, Run
 from .neuron import ALIF, LIF, CubaLIF, Integrator
@@ -29,5 +30,6 @@ __all__ = [
     "Spiking",
     "Synapse",
     "Weights",
+    "fold",
     "models",
 ]

@@ -1,0 +1,61 @@
+"""`localspike export`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ..recipes.exporting import Exported, export_c
+from ..recipes.plugin import load_plugins
+from .arguments import Json, Plugins
+from .output import print_json, say, speaker
+from .using import RunFolder
+
+Target = Annotated[Literal["c"], tyro.conf.Positional, tyro.conf.arg(metavar="c")]
+Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained run for a device: C99 that infers and goes on learning in a fixed arena."""
+
+    target: Target
+    """c: portable C."""
+    run: RunFolder
+    """Run folder."""
+    out: Out
+    """Folder to write: new, empty, or an export to be replaced."""
+    learn: str = "all"
+    """What learns on the device: all, none, or last-k for the last k blocks."""
+    budget: str | None = None
+    """Most bytes of arena, as 256KB; more is refused with a table of bytes per layer."""
+    plugin: Plugins = ()
+    json: Json = False
+
+    def __call__(self) -> int:
+        load_plugins(self.plugin)
+        made = export_c(
+            self.run, self.out, learn=self.learn, budget=self.budget, say=speaker(self.json)
+        )
+        if self.json:
+            print_json(asdict(made))
+        else:
+            say(_told(made))
+        return 0
+
+
+def _told(made: Exported) -> str:
+    n, arena = made.numbers, made.numbers["arena_bytes"]
+    learns = ", ".join(n["learns"]) or "nothing"
+    return "\n".join(
+        [
+            f"Wrote {made.folder}: {n['inputs']} inputs, {n['classes']} classes.",
+            f"Learns: {learns}.",
+            f"Arena: {arena['infer']:,} bytes to infer, {arena['learn']:,} to learn at every step, "
+            f"{arena['gather']:,} once a sequence; weights in flash {n['flash_bytes']:,}.",
+            f"Check it: make -C {made.folder} test",
+        ]
+    )

@@ -1,0 +1,226 @@
+"""What a device needs of a network and a rule: one description for C code, its bytes, the mirror.
+
+Feature maps are channels innermost here, as on the device; PyTorch's are channels outermost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import prod
+from typing import Any, Literal, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rules.basis import phase_increments
+
+VERSION = 1
+"""Of the runtime's tables and of what it saves: `LS_VERSION` in ls.h."""
+
+Floats = NDArray[np.float32]
+SignalKind = Literal["none", "class", "label", "error"]
+PoolKind = Literal["none", "max", "mean"]
+Mode = Literal["infer", "learn", "gather"]
+MODES: tuple[Mode, ...] = ("infer", "learn", "gather")
+
+
+class Shape(NamedTuple):
+    """How a synapse goes from its input to its neurons, as `ls_shape` has it."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel: int = 1
+    stride: int = 1
+    pad: int = 0
+
+    @property
+    def inputs(self) -> int:
+        """Elements of the input."""
+        return self.in_h * self.in_w * self.in_c
+
+    @property
+    def neurons(self) -> int:
+        """Elements of the output."""
+        return self.out_h * self.out_w * self.out_c
+
+    @property
+    def weights(self) -> int:
+        """Weights."""
+        return self.kernel * self.kernel * self.in_c * self.out_c
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as `ls_layer` has it; ``weight`` is [ky, kx, in, out], ``basis`` [C, latents].
+
+    ``side`` is that of the latent map, 0 where latents are the output's own elements; ``window`` of
+    what a latent covers of the output, ``pooled`` of a pooling window. ``scale`` 0 is the l2 norm.
+    """
+
+    name: str
+    shape: Shape
+    recurrent: bool
+    pool: PoolKind
+    pooled: int
+    signal: SignalKind
+    spikes: bool
+    classes: int
+    latents: int
+    side: int
+    window: int
+    unit: float
+    decay: float
+    threshold: float
+    reset: float
+    pre_decay: float
+    post_decay: float
+    pre_gain: float
+    post_gain: float
+    bias_decay: float
+    psi: str
+    psi_height: float
+    psi_slope: float
+    scale: float
+    latent_unit: float
+    latent_decay: float
+    weight: Floats = field(repr=False)
+    recurrent_weight: Floats | None = field(default=None, repr=False)
+    bias: Floats | None = field(default=None, repr=False)
+    basis: Floats | None = field(default=None, repr=False)
+
+    @property
+    def loop(self) -> Shape | None:
+        """The shape of the recurrent synapse."""
+        n = self.shape.neurons
+        return Shape(1, 1, n, 1, 1, n) if self.recurrent else None
+
+    @property
+    def outputs(self) -> int:
+        """Elements after pooling."""
+        side = self.pooled if self.pool != "none" else 1
+        return (self.shape.out_h // side) * (self.shape.out_w // side) * self.shape.out_c
+
+    @property
+    def learnt(self) -> int:
+        """Weights, recurrent weights and biases."""
+        loop = self.loop.weights if self.loop else 0
+        return self.shape.weights + loop + (0 if self.bias is None else self.shape.out_c)
+
+    @property
+    def phases(self) -> list[int]:
+        """Phase increments of the square wave; none where a basis is stored or none is needed."""
+        wave = self.signal == "class" and self.basis is None
+        return phase_increments(self.classes) if wave else []
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network for a device. ``notes`` are what a user must know of it."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    inputs: int
+    classes: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def scratch(self) -> int:
+        """Numbers of scratch: latents, one per class, one row of post factors."""
+        learns = [layer for layer in self.layers if layer.signal != "none"]
+        ahead = max((_ahead(layer) for layer in learns), default=0)
+        return ahead + max((layer.shape.out_c for layer in learns), default=0)
+
+    @property
+    def hash(self) -> int:
+        """CRC32 of everything but the weights: what learnt weights must fit."""
+        plain = [
+            {k: v for k, v in asdict(layer).items() if not isinstance(v, np.ndarray)}
+            | {"bias": layer.bias is not None}
+            for layer in self.layers
+        ]
+        return crc32(repr((VERSION, self.inputs, self.classes, plain)).encode())
+
+    def buffers(self, mode: Mode) -> dict[str, dict[str, int]]:
+        """Bytes of every buffer by layer, each a multiple of 4; "net" has what layers share."""
+        shared = {"input": self.inputs, "logits": 4 * self.classes}
+        if mode != "infer":
+            shared["scratch"] = 4 * self.scratch
+        found = {"net": shared} | {layer.name: _buffers(layer, mode) for layer in self.layers}
+        return {
+            name: {k: _aligned(n) for k, n in buffers.items() if n}
+            for name, buffers in found.items()
+        }
+
+    def arena(self, mode: Mode) -> int:
+        """Bytes of the arena."""
+        return sum(sum(buffers.values()) for buffers in self.buffers(mode).values())
+
+    @property
+    def flash(self) -> int:
+        """Bytes of weights and bases as exported."""
+        stored = (
+            (layer.weight, layer.recurrent_weight, layer.bias, layer.basis) for layer in self.layers
+        )
+        return sum(x.nbytes for arrays in stored for x in arrays if x is not None)
+
+
+def _ahead(layer: Layer) -> int:
+    """Scratch before the row: the latents where they are worked out, and a number per class."""
+    return layer.classes + (layer.latents if layer.signal == "class" else 0)
+
+
+def _buffers(layer: Layer, mode: Mode) -> dict[str, int]:
+    n, bits = layer.shape.neurons, _bits(layer.shape.neurons)
+    found = {"membrane": 4 * n}
+    if layer.spikes:
+        found["spikes"] = bits
+    if layer.pool != "none":
+        found["output"] = layer.outputs if layer.pool == "mean" else _bits(layer.outputs)
+    if mode == "infer" or layer.signal == "none":
+        return found
+    found |= {"weights": 4 * layer.learnt, "pre trace": 4 * layer.shape.inputs}
+    if layer.loop:
+        found["recurrent pre trace"] = 4 * n
+    if layer.post_gain and layer.spikes:
+        found["post trace"] = 4 * n
+        found["past spikes"] = bits if layer.loop else 0
+    if layer.latent_decay:
+        found["latents"] = 4 * layer.latents
+    if mode == "gather":
+        found["gathered"] = 4 * layer.learnt
+    return found
+
+
+def _bits(n: int) -> int:
+    return -(-n // 8)
+
+
+def _aligned(n: int) -> int:
+    return -(-n // 4) * 4
+
+
+def table(plan: Plan, mode: Mode) -> list[tuple[str, dict[str, int], int]]:
+    """Name, buffers and their sum by layer, for manifests and refusals."""
+    return [(name, parts, sum(parts.values())) for name, parts in plan.buffers(mode).items()]
+
+
+def numbers(plan: Plan) -> Mapping[str, Any]:
+    """What a manifest says of a plan."""
+    return {
+        "version": VERSION,
+        "model_hash": f"{plan.hash:08x}",
+        "inputs": plan.inputs,
+        "classes": plan.classes,
+        "layers": [layer.name for layer in plan.layers],
+        "learns": [layer.name for layer in plan.layers if layer.signal != "none"],
+        "flash_bytes": plan.flash,
+        "arena_bytes": {mode: plan.arena(mode) for mode in MODES},
+        "buffers": {mode: plan.buffers(mode) for mode in MODES},
+        "parameters": sum(prod((layer.learnt,)) for layer in plan.layers),
+    }

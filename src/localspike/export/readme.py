@@ -1,0 +1,65 @@
+"""The README of an export."""
+
+from __future__ import annotations
+
+from .plan import Plan
+from .write import budget_table
+
+TEXT = """\
+# {name}: a spiking network in C99
+
+Written by localspike. It infers and, with `LS_LEARN`, goes on learning: every layer from its own
+output and the label, with no memory that grows with time. No heap, no math library, no input or
+output.
+
+    make test                            # build for this machine and run the self-check
+    make cortex-m4                       # on an emulated Cortex-M4F; also cortex-m3, rv32
+
+```c
+#include "ls_model.h"
+
+static uint32_t arena[LS_ARENA_LEARN / 4];
+static ls_net net;
+
+ls_init(&net, &ls_model, arena, sizeof arena, LS_LEARN);
+ls_set_rate(&net, 0.01f);
+for (each sample) {{
+    ls_reset(&net);
+    for (each step) {{
+        ls_step_events(&net, index, n);  /* or ls_step(&net, counts) */
+        ls_learn(&net, label);           /* leave out to infer only */
+    }}
+    int answer = ls_predict(&net);
+}}
+```
+
+* **Inputs**: {inputs}, counts of events in a step. {notes}
+* **Weights changed once a sequence**: `ls_init` with `LS_LEARN | LS_GATHER` and an arena of
+  `LS_ARENA_GATHER`; `ls_learn` then gathers, `ls_update(&net, momentum)` changes the weights.
+* **A sample learnt from at every step has seen its own label** in its logits: judge with learning
+  off.
+* **Freezing**: `ls_set_trainable(&net, mask)`, a bit per layer. **Saving**: `ls_save`, `ls_load`; a
+  damaged or foreign blob is refused.
+* **Errors** are negative; ls.h says what each is.
+* Build with `-ffp-contract=off` and without `-ffast-math`: the same spikes and weights, to the
+  bit, everywhere. The emulators count instructions, never time or energy.
+
+## Bytes of the arena
+
+```
+{table}
+```
+
+Weights and bases in flash: {flash:,} bytes. `manifest.json` has every buffer.
+"""
+
+
+def readme(plan: Plan) -> str:
+    """Text of README.md."""
+    return TEXT.format(
+        name=plan.name,
+        inputs=plan.inputs,
+        notes=" ".join(plan.notes),
+        table=budget_table(plan),
+        flash=plan.flash,
+    )

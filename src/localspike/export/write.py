@@ -1,0 +1,49 @@
+"""An export's folder: runtime, model, self-check, manifest."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import emit
+from .plan import MODES, Plan, numbers, table
+from .vectors import header, make_vectors
+
+RUNTIME = ("ls.h", "ls_inside.h", "ls.c", "ls_learn.c", "ls_store.c", "Makefile")
+
+
+def files_of(plan: Plan, counts: NDArray[np.uint8] | None = None) -> dict[str, str]:
+    """Every file of an export by its path; ``counts`` are test inputs in place of random ones."""
+    runtime = resources.files("localspike.export") / "runtime"
+    vectors = make_vectors(plan, counts)
+    manifest = {
+        **numbers(plan),
+        "notes": list(plan.notes),
+        "test": {
+            "spikes": {k: f"{v:08x}" for k, v in vectors.spikes.items()},
+            "weights": {k: f"{v:08x}" for k, v in vectors.weights.items()},
+            "rates": {k: round(v, 4) for k, v in vectors.rates.items()},
+        },
+    }
+    found = {name: (runtime / name).read_text(encoding="utf-8") for name in RUNTIME}
+    return found | {
+        "ls_model.h": emit.header(plan),
+        "ls_model.c": emit.source(plan),
+        "test/selfcheck.c": (runtime / "selfcheck.c").read_text(encoding="utf-8"),
+        "test/misuse.c": (runtime / "misuse.c").read_text(encoding="utf-8"),
+        "test/vectors.h": header(plan, vectors),
+        "manifest.json": json.dumps(manifest, indent=1) + "\n",
+    }
+
+
+def budget_table(plan: Plan) -> str:
+    """Bytes per layer and mode as a table."""
+    rows = [f"{'layer':<12}" + "".join(f"{mode:>12}" for mode in MODES)]
+    by_mode = {mode: {name: total for name, _, total in table(plan, mode)} for mode in MODES}
+    for name in by_mode["infer"]:
+        rows.append(f"{name:<12}" + "".join(f"{by_mode[mode][name]:>12,}" for mode in MODES))
+    totals = (f"{plan.arena(mode):>12,}" for mode in MODES)
+    return "\n".join([*rows, f"{'arena':<12}" + "".join(totals)])

@@ -1,0 +1,201 @@
+"""A trained run as C code that goes on learning on a device."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .. import data
+from ..config import RunConfig
+from ..errors import ConfigError, IllegalError
+from ..export import Plan, plan_of
+from ..export.plan import Mode, numbers
+from ..export.readme import readme
+from ..export.write import budget_table, files_of
+from ..learn.atomic import writing
+from ..learn.credit import Credit
+from ..learn.loss import CrossEntropy
+from ..nn import fold
+from .use import Run, learner_of, load_run
+
+SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KM]?)i?B?", re.IGNORECASE)
+FACTORS = {"": 1, "K": 1024, "M": 1024**2}
+LAST = re.compile(r"last-([0-9]+)")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what it takes; ``mode`` is the one the budget was for."""
+
+    folder: str
+    mode: Mode
+    budget: int | None
+    numbers: dict[str, Any]
+
+
+def export_c(
+    run_folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    learn: str = "all",
+    budget: str | None = None,
+    say: Callable[[str], None] = print,
+) -> Exported:
+    """Write a run's network as C that infers and learns.
+
+    Parameters
+    ----------
+    run_folder:
+        A run of `localspike train`.
+    out:
+        A new or empty folder, or one an export is in.
+    learn:
+        "all" that the run's rule teaches, "none", or "last-k": the last k blocks.
+    budget:
+        Bytes of arena, as "256KB" (1,024 bytes each); refused where it does not fit, with a table.
+
+    Raises
+    ------
+    IllegalError
+        What the runtime has no code for, by name, or a budget that does not fit.
+    ConfigError
+        A folder that holds something else, or a ``learn`` or ``budget`` that means nothing.
+    """
+    allowed = None if budget is None else bytes_of(budget)
+    target = Path(out)
+    check_folder(target)
+    run = load_run(run_folder, "cpu", say)
+    plan = plan_of_run(run, learn)
+    mode: Mode = "learn" if any(layer.signal != "none" for layer in plan.layers) else "infer"
+    if allowed is not None and plan.arena(mode) > allowed:
+        say(budget_table(plan))
+        raise _too_large(run, plan, mode, allowed)
+    files = {**files_of(plan), "README.md": readme(plan)}
+    for name, text in files.items():
+        path = target / name
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return Exported(str(target), mode, allowed, dict(numbers(plan)))
+
+
+def bytes_of(text: str) -> int:
+    """Bytes of a size such as 256KB, 47.5k or 40960.
+
+    >>> bytes_of("256KB"), bytes_of("1.5 MiB"), bytes_of("40960")
+    (262144, 1572864, 40960)
+    """
+    found = SIZE.fullmatch(text.strip())
+    if found is None or not float(found[1]):
+        raise ConfigError(
+            "--budget is no size", got=repr(text), expected="a number of bytes, or as 256KB, 1MB"
+        )
+    return int(float(found[1]) * FACTORS[found[2].upper()])
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but an export."""
+    if not folder.exists():
+        return
+    inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["a file"]
+    if inside and "ls_model.h" not in inside:
+        raise ConfigError(
+            f"{folder} is not empty and no export",
+            got=", ".join(inside[:3]),
+            fix="Choose another folder",
+        )
+
+
+def plan_of_run(run: Run, learn: str) -> Plan:
+    """The plan of a loaded run, and what a user of it must know."""
+    config, learner = run.config, learner_of(run)
+    if data.info(config.data.name).card.kind == "image":
+        raise IllegalError(
+            f"data {config.data.name!r} cannot be exported to C",
+            got="still images, whose pixels are analog",
+            expected="events or their counts",
+            fix="Train on event data, or encode the images as spikes",
+        )
+    net = fold(run.net)
+    names = list(net.modules_by_name)
+    asked = _asked(learn, names)
+    silent = config.rule.name == "frozen"
+    learns = {name for name in asked if not silent or name == names[-1]}
+    if learns:
+        _check_loss(config)
+    plan = plan_of(net, learner.rule, matrices_of(learner.credit), learns, config.recipe)
+    return replace(plan, notes=tuple(_notes(run, plan)))
+
+
+def _asked(learn: str, names: list[str]) -> list[str]:
+    if learn == "all":
+        return names
+    if learn == "none":
+        return []
+    found = LAST.fullmatch(learn)
+    if found is None or not 1 <= int(found[1]) <= len(names):
+        raise ConfigError(
+            "--learn", got=repr(learn), expected=f"all, none, or last-1 … last-{len(names)}"
+        )
+    return names[-int(found[1]) :]
+
+
+def _check_loss(config: RunConfig) -> None:
+    if config.loss != CrossEntropy():
+        raise IllegalError(
+            "this run's loss cannot be exported to C",
+            got=repr(config.loss),
+            expected="plain cross-entropy",
+            fix="Export with --learn none to infer only",
+        )
+
+
+def matrices_of(credit: Credit) -> dict[str, Tensor]:
+    """Bases and projections that a rule's signals hold, by block."""
+    found = {}
+    for name, bound in credit.bound.items():
+        matrix = getattr(bound, "basis", getattr(bound, "matrix", None))
+        if matrix is not None:
+            found[name] = matrix.detach()
+    return found
+
+
+def _notes(run: Run, plan: Plan) -> Iterator[str]:
+    config, shape = run.config, list(run.net.sample_shape)
+    if len(shape) == 3:
+        yield f"Input i is channel i % {shape[0]} of pixel i // {shape[0]}, row by row."
+    else:
+        yield "Inputs are numbered as a sample's frame is flattened, channels outermost."
+    if config.rule.name == "tess_plus":
+        yield "The basis stays as it was trained; layers do not vote beside the readout."
+    if config.model.options.get("norm_momentum") is not None:
+        yield "Running statistics are folded into weights and biases as they were at the end."
+    if config.learner.active_steps != "all":
+        yield f"Trained with active_steps={config.learner.active_steps}: call ls_learn there only."
+
+
+def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int) -> IllegalError:
+    """A refusal with what would fit."""
+    names = list(run.net.modules_by_name)
+    fits = [
+        f"--learn {option} ({need:,} bytes)"
+        for option in (*(f"last-{k}" for k in range(len(names) - 1, 0, -1)), "none")
+        if (need := _need(run, option)) <= allowed
+    ]
+    return IllegalError(
+        "the network does not fit the budget",
+        got=f"{plan.arena(mode):,} bytes of arena",
+        expected=f"at most {allowed:,}",
+        fix=f"What fits: {fits[0]}" if fits else "Nothing of it fits; take a smaller network",
+    )
+
+
+def _need(run: Run, learn: str) -> int:
+    plan = plan_of_run(run, learn)
+    return plan.arena("infer" if learn == "none" else "learn")

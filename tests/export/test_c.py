@@ -1,0 +1,98 @@
+"""The exported C: the same bits as its mirror on this machine and on emulated ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers_export import CASES, SANITIZED, make, needs_compiler, planned, written
+
+STRICT = "-Wall -Wextra -Werror -Wpedantic -Wconversion -Wshadow"
+EMULATED = {
+    "cortex-m4": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "cortex-m3": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "rv32": ("riscv64-unknown-elf-gcc", "qemu-system-riscv32"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_self_check_passes_at_every_level(case: str, tmp_path: Path) -> None:
+    """Spikes and weights of 36 learning steps, both ways of learning, as hashes of the mirror's."""
+    needs_compiler()
+    folder = written(planned(case)[0], tmp_path)
+    said = set()
+    for level in (f"-O0 {SANITIZED}", "-O3"):
+        ran = make(folder, "-B", "test", f"CFLAGS={level} {STRICT}")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        said.add(ran.stdout)
+    assert len(said) == 1
+    text = said.pop()
+    assert "selfcheck: passed" in text and "misuse: all refused" in text
+
+
+@pytest.mark.parametrize("case", ["linear, filtered latents", "recurrent", "conv"])
+@pytest.mark.parametrize("machine", EMULATED)
+def test_the_self_check_passes_on_emulated_machines(
+    machine: str, case: str, tmp_path: Path
+) -> None:
+    needs_compiler()
+    missing = [tool for tool in EMULATED[machine] if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed")
+    ran = make(written(planned(case)[0], tmp_path), machine)
+    assert ran.returncode == 0 and "selfcheck: passed" in ran.stdout + ran.stderr, ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"),
+    [
+        ("an event", r"\{0,"),
+        ("a label", r"vector_labels\[3\] = \{\n    \d"),
+        ("spikes", r"VECTOR_INFER_SPIKES 0x."),
+        ("spikes while learning", r"VECTOR_LEARN_SPIKES 0x."),
+        ("weights", r"VECTOR_LEARN_WEIGHTS 0x."),
+        ("gathered weights", r"VECTOR_GATHER_WEIGHTS 0x."),
+    ],
+)
+def test_a_wrong_vector_fails_the_self_check(what: str, pattern: str, tmp_path: Path) -> None:
+    needs_compiler()
+    folder = written(planned("linear")[0], tmp_path)
+    path = folder / "test" / "vectors.h"
+    text = path.read_text()
+    found = re.search(pattern, text)
+    assert found is not None
+    last = found.group()[-1]
+    if what == "an event":
+        changed = found.group().replace("0", "1")
+    else:
+        changed = found.group()[:-1] + ("1" if last != "1" else "2")
+    path.write_text(text.replace(found.group(), changed, 1))
+    ran = make(folder, "test")
+    assert ran.returncode != 0 and "FAILED" in ran.stdout
+
+
+def test_bytes_are_the_same_in_plan_macros_manifest_and_code(tmp_path: Path) -> None:
+    """The self-check compares macros with `ls_arena_bytes`; here macros with plan and manifest."""
+    for case in CASES:
+        plan, _, _ = planned(case)
+        folder = written(plan, tmp_path / case.replace(", ", "-").replace(" ", "-"))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        macros = (folder / "ls_model.h").read_text()
+        for mode in ("infer", "learn", "gather"):
+            parts = re.findall(rf"#define LS_{mode.upper()}_\w+ \(([0-9u +]+)\)", macros)
+            total = sum(int(n) for part in parts for n in re.findall(r"[0-9]+", part))
+            assert total == plan.arena(mode) == manifest["arena_bytes"][mode], (case, mode)
+
+
+def test_nothing_grows_with_time(tmp_path: Path) -> None:
+    plan, _, (net, _) = planned("conv, running statistics")
+    buffers = plan.buffers("gather")
+    neurons = sum(layer.shape.neurons for layer in plan.layers)
+    assert sum(b["membrane"] for b in buffers.values() if "membrane" in b) == 4 * neurons
+    assert neurons == sum(net._neurons()) + plan.classes
+    # No dimension of time anywhere in the model's tables.
+    assert "STEPS" not in written(plan, tmp_path).joinpath("ls_model.h").read_text()

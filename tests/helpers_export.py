@@ -1,0 +1,106 @@
+"""Networks for devices as tests use them: a table of cases, and how to build and run their C."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from localspike import models, rules
+from localspike.export import Plan, plan_of
+from localspike.export.write import files_of
+from localspike.kernels.surrogate import Triangle
+from localspike.learn import Learner, online
+from localspike.nn import Network, fold
+from localspike.recipes.exporting import matrices_of
+from localspike.rules import Rule, TwoTrace
+from localspike.rules.class_basis import ClassBasis
+
+SANITIZED = "-g -fsanitize=address,undefined -fno-sanitize-recover=all"
+Case = tuple[Network, Rule]
+
+
+RANDOM = Rule("random", TwoTrace(0.5, 0.2, 1.0, 1.0), ClassBasis("random"), Triangle())
+
+
+def mlp(**options: object) -> Network:
+    return models.mlp(40, (32, 24), 10, **options)  # type: ignore[arg-type]
+
+
+def conv(**options: object) -> Network:
+    return models.convnet(2, 6, image=8, channels=(4, 6, 6), **options)  # type: ignore[arg-type]
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "linear": lambda: (mlp(), rules.tess(post_gain=0.0)),
+    "linear, post trace": lambda: (mlp(), rules.tess(post_gain=-0.7, scale="sqrt")),
+    "linear, filtered latents": lambda: (mlp(bias=True), rules.tess(latent_decay=0.5)),
+    "linear, leaky readout": lambda: (mlp(readout_decay=0.9), rules.tess()),
+    "linear, label": lambda: (mlp(), rules.drtp()),
+    "linear, random readout": lambda: (mlp(), RANDOM),
+    "linear, frozen": lambda: (mlp(), rules.frozen()),
+    "recurrent": lambda: (models.recurrent(40, (32,), 6), rules.tess(post_gain=1.0)),
+    "conv": lambda: (conv(), rules.tess(post_gain=1.0)),
+    "conv, mean pooling": lambda: (
+        models.convnet(2, 5, image=9, channels=(4, 6), pooling="avg"),
+        rules.tess(pool=2, scale="mean"),
+    ),
+    "conv, strides": lambda: (
+        models.convnet(2, 5, image=13, channels=(4, 6), kernel=5, stride=2), rules.tess(pool=1),
+    ),
+    "conv, running statistics": lambda: (conv(norm_momentum=0.1), rules.tess_plus()),
+    "conv, label": lambda: (conv(), rules.drtp()),
+}  # fmt: skip
+
+
+def planned(case: str, learns: set[str] | None = None) -> tuple[Plan, Learner, Case]:
+    """A case's plan, and a learner whose matrices it has."""
+    net, rule = CASES[case]()
+    learner = online(net, rule, rate=0.02)
+    plan = plan_of(fold(net), rule, matrices_of(learner.credit), learns, name=case)
+    return plan, learner, (net, rule)
+
+
+def events(shape: tuple[int, ...], steps: int, seed: int, density: float = 0.25) -> torch.Tensor:
+    """Random events [T, 1, ...]."""
+    draw = torch.Generator().manual_seed(seed)
+    return (torch.rand((steps, 1, *shape), generator=draw) < density).float()
+
+
+def on_device(frame: torch.Tensor) -> NDArray[np.uint8]:
+    """One frame [1, ...] as the device numbers it: channels innermost."""
+    x = frame[0]
+    found: NDArray[np.uint8] = (x.permute(1, 2, 0) if x.ndim == 3 else x).flatten().byte().numpy()
+    return found
+
+
+def written(plan: Plan, folder: Path) -> Path:
+    """An export's files in a folder."""
+    for name, text in files_of(plan).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def needs_compiler() -> None:
+    if shutil.which("cc") is None or shutil.which("make") is None:
+        pytest.skip("no C compiler")
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`make` in an export's folder."""
+    return subprocess.run(
+        ["make", "-s", "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+    )
