@@ -6,14 +6,23 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from .plan import MODES, VERSION, Floats, Layer, Plan, Shape
+from .plan import MODES, VERSION, Layer, Mode, Plan, Shape
 
-POOLS = {"none": "0", "max": "&ls_max_pool", "mean": "&ls_mean_pool"}
 SIGNALS = {
     "none": "0", "class": "ls_class_signal", "label": "ls_label_signal", "error": "ls_error_signal",
 }  # fmt: skip
 PSIS = {"Triangle": "ls_triangle", "FastSigmoid": "ls_fast_sigmoid"}
 PER_LINE = 6
+PLACES = {
+    "v": "membrane", "spikes": "spikes", "out": "output", "pre": "pre trace",
+    "loop_pre": "recurrent pre trace", "post": "post trace", "latent": "latents",
+    "past": "past spikes", "weight": "weights", "gathered": "gathered",
+}  # fmt: skip
+"""The fields of `ls_place` and the plan's names for them."""
+FLOATS = (
+    "unit", "decay", "threshold", "reset", "pre_decay", "post_decay", "pre_gain", "post_gain",
+    "bias_decay", "psi_height", "psi_slope", "scale", "latent_unit", "latent_decay",
+)  # fmt: skip
 
 
 def number(value: float) -> str:
@@ -63,23 +72,41 @@ def source(plan: Plan) -> str:
     lines += ["static const ls_layer layers[LS_LAYERS] = {"]
     for i, layer in enumerate(plan.layers):
         lines += [*_layer(i, layer)]
+    lines += ["};", ""]
+    for mode in MODES:
+        lines += _places(plan, mode)
+    lines += ["static const ls_layout layouts[] = {"]
+    for mode in MODES:
+        there = plan.layout(mode)
+        shared = (f"{there.get(('net', name), 0)}u" for name in ("logits", "scratch"))
+        sizes = f"LS_ARENA_{mode.upper()}, {plan.state(mode)}u, {', '.join(shared)}"
+        lines.append(f"    {{{sizes}, {mode}_places}},")
     lines += [
         "};", "",
         "const ls_config ls_model = {",
         f"    {VERSION}u, LS_MODEL_HASH, LS_LAYERS, LS_CLASSES, LS_INPUTS, {plan.scratch}u,",
-        "    layers, slots",
+        "    layouts, layers, slots",
         "};", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
+def _places(plan: Plan, mode: Mode) -> Iterator[str]:
+    """Where a mode's buffers begin."""
+    there = plan.layout(mode)
+    yield f"static const ls_place {mode}_places[LS_LAYERS] = {{"
+    for layer in plan.layers:
+        found = {field: there.get((layer.name, name)) for field, name in PLACES.items()}
+        if found["out"] is None:
+            found["out"] = found["spikes"]
+        at = ("LS_NOWHERE" if offset is None else f"{offset}u" for offset in found.values())
+        yield f"    {{{', '.join(at)}}}, /* {layer.name} */"
+    yield "};"
+    yield ""
+
+
 def _arrays(i: int, layer: Layer) -> Iterator[str]:
-    for name, values in (
-        ("weight", layer.weight),
-        ("recurrent", layer.recurrent_weight),
-        ("bias", layer.bias),
-        ("basis", layer.basis),
-    ):
+    for name, values in (("weight", layer.flat), ("basis", layer.basis)):
         if values is not None:
             yield from array(
                 "float", f"{name}{i}", map(number, values.ravel().tolist()), values.size
@@ -112,36 +139,51 @@ def _shape(shape: Shape) -> str:
 
 
 def _layer(i: int, layer: Layer) -> Iterator[str]:
-    def named(table: str, there: Floats | bool | None) -> str:
-        return f"{table}{i}" if there is not None and there is not False else "0"
-
-    fields: list[tuple[str, object]] = [
-        ("shape", _shape(layer.shape)),
-        ("loop", f"&loop{i}" if layer.loop else "0"),
-        ("pool", POOLS[layer.pool]),
-        ("signal", SIGNALS[layer.signal]),
-        ("psi", PSIS[layer.psi] if layer.spikes else "0"),
-        ("classes", layer.classes),
-        ("latents", layer.latents),
-        ("side", layer.side),
-        ("window", layer.window),
-        ("pooled", layer.pooled),
-        ("counts", int(layer.pool == "mean")),
-    ]
-    floats = (
-        "unit", "decay", "threshold", "reset", "pre_decay", "post_decay", "pre_gain", "post_gain",
-        "bias_decay",
-        "psi_height", "psi_slope", "scale", "latent_unit", "latent_decay",
-    )  # fmt: skip
-    fields += [(name, number(getattr(layer, name))) for name in floats]
-    fields += [
-        ("weight", f"weight{i}"),
-        ("recurrent", named("recurrent", layer.recurrent_weight)),
-        ("bias", named("bias", layer.bias)),
-        ("basis", named("basis", layer.basis)),
-        ("phase", named("phase", bool(layer.phases))),
-    ]
     yield f"    {{ /* {layer.name} */"
-    for name, value in fields:
+    for name, value in (*_kernels(i, layer).items(), *_sizes(layer).items()):
         yield f"        .{name} = {value},"
+    for name in FLOATS:
+        yield f"        .{name} = {number(getattr(layer, name))},"
+    yield f"        .weight = weight{i},"
+    yield f"        .basis = {'0' if layer.basis is None else f'basis{i}'},"
+    yield f"        .phase = {f'phase{i}' if layer.phases else '0'},"
     yield "    },"
+
+
+def _kernels(i: int, layer: Layer) -> dict[str, str]:
+    """Which kernels the layer is run and learnt by; null where it has no such part."""
+    learns, posts = layer.signal != "none", layer.post_gain != 0.0 and layer.spikes
+    whole = posts or layer.recurrent
+    learn = "ls_learn_all" if whole else "ls_learn_causal" if layer.is_map else "ls_learn_vector"
+    read = "ls_read_map" if layer.side else "ls_read_vector"
+    return {
+        "shape": _shape(layer.shape),
+        "loop": f"&loop{i}" if layer.loop else "0",
+        "synapse": "&ls_conv" if layer.is_map else "&ls_linear",
+        "before": "ls_trace_post" if learns and posts else "0",
+        "recur": "ls_recur" if layer.recurrent else "0",
+        "pool": "0" if layer.pool == "none" else "ls_pool",
+        "after": "ls_filter" if learns and layer.latent_decay else "0",
+        "takes": "ls_first_takes" if layer.pool == "max" else "0",
+        "read": read if layer.signal == "class" else "0",
+        "signal": SIGNALS[layer.signal],
+        "learn": learn if learns else "0",
+        "psi": PSIS[layer.psi] if layer.spikes else "0",
+    }
+
+
+def _sizes(layer: Layer) -> dict[str, int]:
+    return {
+        "inputs": layer.shape.inputs,
+        "neurons": layer.shape.neurons,
+        "outputs": layer.outputs,
+        "weights": layer.shape.weights,
+        "learnt": layer.learnt,
+        "latents": layer.latents,
+        "classes": layer.classes,
+        "side": layer.side,
+        "window": layer.window,
+        "pooled": layer.pooled,
+        "counts": int(layer.pool == "mean"),
+        "biased": int(layer.bias is not None),
+    }

@@ -15,6 +15,8 @@ from .plan import Floats, Layer, Plan, Shape
 
 F = np.float32
 ONE, HALF, SPREAD = F(1.0), F(0.5), F(1.5)
+FADED = F(2.0**-14)
+"""Traces below it end: `LS_FADED`."""
 Bytes = NDArray[np.uint8]
 
 
@@ -102,8 +104,6 @@ class Mirror:
         slot.v *= F(layer.decay)
         if slot.bias is not None:
             slot.v += slot.bias
-        else:
-            slot.v += F(0.0)
         _receive(layer.shape, slot.weight, F(layer.unit) * x, slot.pre, layer.pre_decay, slot.v)
         if layer.loop and slot.recurrent is not None:
             before = slot.past.ravel()
@@ -131,23 +131,24 @@ class Mirror:
         into = slot.gathered if self.gather else _learnt(slot)
         causal = m if not layer.spikes else m * _psi(layer, _u(layer, slot))
         takes = _takes(layer, slot.spikes)
-        for y, x_at in np.ndindex(layer.shape.out_h, layer.shape.out_w):
-            row = np.where(takes[y, x_at], causal[y, x_at], F(0.0))
-            if row.any():
+        places = list(np.ndindex(layer.shape.out_h, layer.shape.out_w))
+        for at in places:
+            row = np.where(takes[at], causal[at], F(0.0))
+            _change(layer.shape, into["weight"], row, at, slot.pre, rate * F(layer.pre_gain))
+            if slot.bias is not None and row.any():
+                into["bias"] += rate * slot.bias_pre * row
+        for at in places:
+            if layer.loop and slot.loop_pre is not None:
+                row = np.where(takes[at], causal[at], F(0.0))
                 by = rate * F(layer.pre_gain)
-                _change(layer.shape, into["weight"], row, (y, x_at), slot.pre, by)
-                if layer.loop and slot.loop_pre is not None:
-                    _change(layer.loop, into["recurrent"], row, (y, x_at), slot.loop_pre, by)
-                if slot.bias is not None:
-                    into["bias"] += rate * slot.bias_pre * row
+                _change(layer.loop, into["recurrent"], row, at, slot.loop_pre, by)
             if slot.post is None:
                 continue
-            row = np.where(takes[y, x_at], m[y, x_at] * slot.post[y, x_at], F(0.0))
-            if row.any():
-                by = rate * F(layer.post_gain)
-                _change(layer.shape, into["weight"], row, (y, x_at), x, by * F(layer.unit))
-                if layer.loop and slot.past is not None:
-                    _change(layer.loop, into["recurrent"], row, (y, x_at), slot.past.ravel(), by)
+            row = np.where(takes[at], m[at] * slot.post[at], F(0.0))
+            by = rate * F(layer.post_gain)
+            _change(layer.shape, into["weight"], row, at, x, by * F(layer.unit))
+            if layer.loop and slot.past is not None:
+                _change(layer.loop, into["recurrent"], row, at, slot.past.ravel(), by)
 
     def update(self, momentum: float = 0.0) -> None:
         """Change the weights by what was gathered, keep ``momentum`` of it."""
@@ -232,6 +233,7 @@ def _receive(
     """Traces and currents of all inputs, input by input."""
     if pre is not None:
         pre[...] = F(decay) * pre + x
+        pre[pre < FADED] = 0
     for i in np.flatnonzero(x):
         at, channel = divmod(int(i), shape.in_c)
         y, x_at = divmod(at, shape.in_w)
@@ -366,6 +368,8 @@ def _change(
     shape: Shape, weight: Floats, row: Floats, at: tuple[int, int], pre: Floats, by: Any
 ) -> None:
     """What a row of post factors does to the weights behind one position."""
+    if not row.any():
+        return
     seen = pre.reshape(shape.in_h, shape.in_w, shape.in_c)
     for ky, kx in np.ndindex(shape.kernel, shape.kernel):
         y, x = at[0] * shape.stride + ky - shape.pad, at[1] * shape.stride + kx - shape.pad

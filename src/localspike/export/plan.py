@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from math import prod
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from ..rules.basis import phase_increments
 
+KEPT = ("scratch", "weights", "gathered")
+"""Buffers that outlive a sequence, or that nothing is kept in."""
 VERSION = 1
 """Of the runtime's tables and of what it saves: `LS_VERSION` in ls.h."""
 
@@ -95,6 +98,11 @@ class Layer:
     basis: Floats | None = field(default=None, repr=False)
 
     @property
+    def is_map(self) -> bool:
+        """Whether there is more than one position to visit."""
+        return self.shape.in_h * self.shape.in_w * self.shape.out_h * self.shape.out_w > 1
+
+    @property
     def loop(self) -> Shape | None:
         """The shape of the recurrent synapse."""
         n = self.shape.neurons
@@ -111,6 +119,12 @@ class Layer:
         """Weights, recurrent weights and biases."""
         loop = self.loop.weights if self.loop else 0
         return self.shape.weights + loop + (0 if self.bias is None else self.shape.out_c)
+
+    @property
+    def flat(self) -> Floats:
+        """Weights, recurrent weights and biases one after the other."""
+        parts = (self.weight, self.recurrent_weight, self.bias)
+        return np.concatenate([x.ravel() for x in parts if x is not None])
 
     @property
     def phases(self) -> list[int]:
@@ -160,6 +174,22 @@ class Plan:
     def arena(self, mode: Mode) -> int:
         """Bytes of the arena."""
         return sum(sum(buffers.values()) for buffers in self.buffers(mode).values())
+
+    def layout(self, mode: Mode) -> dict[tuple[str, str], int]:
+        """Where every buffer begins, by layer and name: first what `ls_reset` clears."""
+        parts = [
+            ((name, buffer), n)
+            for name, buffers in self.buffers(mode).items()
+            for buffer, n in buffers.items()
+        ]
+        parts.sort(key=lambda part: part[0][1] in KEPT)  # stable: the input stays first
+        ends = accumulate(n for _, n in parts)
+        return {key: end - n for (key, n), end in zip(parts, ends, strict=True)}
+
+    def state(self, mode: Mode) -> int:
+        """Bytes that `ls_reset` clears."""
+        buffers = self.buffers(mode).values()
+        return sum(n for parts in buffers for name, n in parts.items() if name not in KEPT)
 
     @property
     def flash(self) -> int:

@@ -86,8 +86,6 @@ def header(plan: Plan, vectors: Vectors) -> str:
         f"#define VECTOR_GATHER_WEIGHTS 0x{vectors.weights['gather']:08x}u", "",
     ]  # fmt: skip
     lines += array("int", "vector_labels", map(str, vectors.labels), len(vectors.labels))
-    learnt = (f"{layer.learnt}u" for layer in plan.layers)
-    lines += array("uint32_t", "vector_learnt", learnt, len(plan.layers))
     steps, inputs = vectors.counts.shape
     lines.append(f"static const uint8_t vector_counts[{steps}][{inputs}] = {{")
     lines += ["    {" + ",".join(map(str, row)) + "}," for row in vectors.counts.tolist()]

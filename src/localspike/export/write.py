@@ -12,7 +12,7 @@ from . import emit
 from .plan import MODES, Plan, numbers, table
 from .vectors import header, make_vectors
 
-RUNTIME = ("ls.h", "ls_inside.h", "ls.c", "ls_learn.c", "ls_store.c", "Makefile")
+RUNTIME = ("ls.h", "ls_inside.h", "ls.c", "ls_map.c", "ls_learn.c", "ls_store.c", "Makefile")
 
 
 def files_of(plan: Plan, counts: NDArray[np.uint8] | None = None) -> dict[str, str]:

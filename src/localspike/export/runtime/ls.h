@@ -8,11 +8,12 @@
  *   q[t] = pre_decay q[t-1] + x[t]                      h[t] = post_decay h[t-1] + psi(u[t-1])
  *   W   -= rate m (pre_gain psi(u) q + post_gain h x)
  *
- * m is the layer's learning signal: from its own class prediction, from the label alone, or, for the
- * readout, from its error. Nothing is sent between layers.
+ * A pre trace q that has faded below 2^-14 ends. m is the layer's learning signal: from its own class
+ * prediction, from the label alone, or, for the readout, from its error. Nothing is sent between
+ * layers.
  *
  * Feature maps are stored row by row with channels innermost, weights as [ky][kx][in][out].
- * A linear layer is a 1x1 convolution of a 1x1 map.
+ * A linear layer is a map of one position.
  */
 #ifndef LS_H
 #define LS_H
@@ -55,66 +56,104 @@ typedef struct ls_layer ls_layer;
 typedef struct ls_slot ls_slot;
 typedef struct ls_net ls_net;
 
+typedef struct { /* events of a step: bits, or counts in bytes */
+    const uint8_t *data;
+    int counts;
+} ls_events;
+
+/* Kernels are reached through these, so that a model links only what it needs. */
+typedef struct {
+    /* Traces (where there are any) and currents of all inputs. */
+    void (*receive)(const ls_layer *layer, const ls_slot *slot, ls_events x);
+    /* weight += factor row (x) pre at one position; the events themselves where pre is null. */
+    void (*change)(const ls_shape *shape, float *weight, const float *row, unsigned y, unsigned x,
+                   const ls_state *pre, ls_events events, float factor);
+} ls_synapse;
+/* Whether a neuron takes its pooling window's signal. */
+typedef int (*ls_takes)(const ls_layer *layer, const ls_slot *slot, unsigned y, unsigned x,
+                        unsigned c);
+/* A part of a step. */
+typedef void (*ls_part)(ls_net *net, const ls_layer *layer, ls_slot *slot);
+/* Mean spikes of this step behind every latent. */
+typedef void (*ls_read_latents)(const ls_layer *layer, const ls_slot *slot, float *latent);
 /* The learning signal of a layer, one number per latent; it may lie in net->scratch. */
 typedef const float *(*ls_signal)(ls_net *net, const ls_layer *layer, const ls_slot *slot, int label);
 /* The secondary activation of the distance to threshold. */
 typedef float (*ls_psi)(const ls_layer *layer, float distance);
-/* Spikes to the layer's output, and where the signal of a window goes. */
-typedef struct {
-    void (*forward)(const ls_layer *layer, const ls_slot *slot);
-    int (*takes)(const ls_layer *layer, const ls_slot *slot, unsigned y, unsigned x, unsigned c);
-} ls_pool;
+/* What a layer learns from m. */
+typedef void (*ls_learn_layer)(ls_net *net, const ls_layer *layer, const ls_slot *slot,
+                               ls_events x, const float *m);
 
 struct ls_layer { /* constant: dimensions, dynamics, weights as exported */
     ls_shape shape;
-    const ls_shape *loop; /* recurrent, or null */
-    const ls_pool *pool;  /* null: the output is the spikes */
-    ls_signal signal;     /* null: the layer does not learn */
-    ls_psi psi;           /* null: a readout, which does not spike */
+    const ls_shape *loop;       /* recurrent, or null */
+    const ls_synapse *synapse;
+    ls_part before, recur, pool, after; /* of a step; null where there is no such part */
+    ls_takes takes;             /* null: all do */
+    ls_read_latents read;
+    ls_signal signal;           /* null: the layer does not learn */
+    ls_learn_layer learn;
+    ls_psi psi;                 /* null: a readout, which does not spike */
+    uint32_t inputs, neurons, outputs;
+    uint32_t weights, learnt;   /* numbers of the synapse; with recurrent ones and biases */
+    uint32_t latents;           /* numbers the signal is made from */
     uint16_t classes;
-    uint16_t latents;     /* numbers the signal is made from */
-    uint16_t side;        /* of the latent map; 0: the output itself, channels innermost */
-    uint16_t window;      /* side of the output covered by a latent */
-    uint16_t pooled;      /* side of a pooling window */
-    uint16_t counts;      /* 1: the output are counts in bytes (mean pooling), not bits */
-    float unit;           /* what one count of the input is worth */
+    uint16_t side;              /* of the latent map; 0: the output itself, channels innermost */
+    uint16_t window;            /* side of the output covered by a latent */
+    uint16_t pooled;            /* side of a pooling window; 1: none */
+    uint8_t counts;             /* 1: the output are counts in bytes (mean pooling), not bits */
+    uint8_t biased;
+    float unit;                 /* what one count of the input is worth */
     float decay, threshold, reset;
     float pre_decay, post_decay, pre_gain, post_gain;
-    float bias_decay;     /* of the trace of a constant input; 0: untraced */
+    float bias_decay;           /* of the trace of a constant input; 0: untraced */
     float psi_height, psi_slope;
-    float scale;          /* of logits; 0: 1 / max(|latents|, 1) */
-    float latent_unit;    /* what one spike is worth in a latent */
+    float scale;                /* of logits; 0: 1 / max(|latents|, 1) */
+    float latent_unit;          /* what one spike is worth in a latent */
     float latent_decay;
-    const ls_weight *weight, *recurrent, *bias; /* bias may be null */
-    const float *basis;   /* [class][latent]; null: the square wave */
-    const uint32_t *phase; /* [class] increments of the square wave */
+    const ls_weight *weight;    /* then recurrent weights, then biases */
+    const float *basis;         /* [class][latent]; null: the square wave */
+    const uint32_t *phase;      /* [class] increments of the square wave */
 };
 
-struct ls_slot { /* what one layer has in the arena */
+/* Where a layer's buffers begin in the arena, in the order of ls_slot, or LS_NOWHERE. */
+#define LS_NOWHERE 0xffffffffu
+#define LS_PARTS 10u
+typedef uint32_t ls_place[LS_PARTS];
+
+typedef struct { /* the arena in one mode */
+    uint32_t bytes, state; /* in all; what ls_reset clears, at the beginning */
+    uint32_t logits, scratch;
+    const ls_place *place; /* one per layer */
+} ls_layout;
+
+struct ls_slot { /* what one layer has; first LS_PARTS pointers into the arena */
     ls_state *v;
     uint8_t *spikes, *out;
-    ls_weight *weight, *recurrent, *bias;
     ls_state *pre, *loop_pre, *post;
-    float bias_pre;       /* trace of a constant input */
     float *latent;        /* low-passed latents, if they are */
-    float *gathered;      /* like weight, recurrent and bias, which follow each other */
     uint8_t *past;        /* spikes of the step before, of a recurrent layer with a post trace */
+    ls_weight *weight;    /* in the arena, or in flash and never written to */
+    float *gathered;
+    float bias_pre;       /* trace of a constant input */
 };
 
 typedef struct { /* a model: a constant of ls_model.c */
     uint32_t version, hash;
     uint16_t layers, classes;
     uint32_t inputs, scratch;
+    const ls_layout *layout; /* [3]: infer, learn, gather */
     const ls_layer *layer;
     ls_slot *slot;        /* one per layer, in the caller's memory beside the arena */
 } ls_config;
 
 struct ls_net {
     const ls_config *config;
-    uint8_t *input;       /* counts of this step */
+    uint8_t *arena;       /* begins with the counts of this step */
     float *logits;        /* sums over the steps since ls_reset */
-    float *scratch;       /* latents, one row of post factors, one number per class */
+    float *scratch;       /* latents, one number per class; a row of post factors at its end */
     uint32_t trainable, flags, steps;
+    uint32_t state;       /* bytes of the arena that ls_reset clears */
     float rate;
     int fresh;            /* a step has been made that nothing was learnt from */
 };
@@ -146,10 +185,23 @@ typedef int (*ls_read)(void *context, size_t offset, void *data, size_t bytes);
 int ls_save(const ls_net *net, ls_write write, void *context);
 int ls_load(ls_net *net, ls_read read, void *context);
 
-extern const ls_pool ls_max_pool, ls_mean_pool;
+extern const ls_synapse ls_linear, ls_conv;
+void ls_trace_post(ls_net *net, const ls_layer *layer, ls_slot *slot);
+void ls_recur(ls_net *net, const ls_layer *layer, ls_slot *slot);
+void ls_pool(ls_net *net, const ls_layer *layer, ls_slot *slot);
+void ls_filter(ls_net *net, const ls_layer *layer, ls_slot *slot);
+int ls_first_takes(const ls_layer *layer, const ls_slot *slot, unsigned y, unsigned x, unsigned c);
+void ls_read_vector(const ls_layer *layer, const ls_slot *slot, float *latent);
+void ls_read_map(const ls_layer *layer, const ls_slot *slot, float *latent);
 const float *ls_class_signal(ls_net *net, const ls_layer *layer, const ls_slot *slot, int label);
 const float *ls_label_signal(ls_net *net, const ls_layer *layer, const ls_slot *slot, int label);
 const float *ls_error_signal(ls_net *net, const ls_layer *layer, const ls_slot *slot, int label);
+void ls_learn_vector(ls_net *net, const ls_layer *layer, const ls_slot *slot, ls_events x,
+                     const float *m);
+void ls_learn_causal(ls_net *net, const ls_layer *layer, const ls_slot *slot, ls_events x,
+                     const float *m);
+void ls_learn_all(ls_net *net, const ls_layer *layer, const ls_slot *slot, ls_events x,
+                  const float *m);
 float ls_triangle(const ls_layer *layer, float distance);
 float ls_fast_sigmoid(const ls_layer *layer, float distance);
 

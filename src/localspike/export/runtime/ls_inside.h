@@ -8,36 +8,20 @@
 #error "localspike needs IEEE arithmetic in the order it is written: build without -ffast-math"
 #endif
 
-static inline uint32_t inputs(const ls_shape *s) { return (uint32_t)s->in_h * s->in_w * s->in_c; }
-static inline uint32_t neurons(const ls_shape *s) { return (uint32_t)s->out_h * s->out_w * s->out_c; }
-static inline uint32_t bits(uint32_t n) { return (n + 7u) / 8u; }
-
-static inline uint32_t weights(const ls_shape *s)
-{
-    return (uint32_t)s->kernel * s->kernel * s->in_c * s->out_c;
-}
-
-static inline uint32_t outputs(const ls_layer *l)
-{
-    uint32_t side = l->pool ? l->pooled : 1u;
-    return (l->shape.out_h / side) * (l->shape.out_w / side) * l->shape.out_c;
-}
-
-/* Numbers a layer learns: weights, recurrent weights, biases. */
-static inline uint32_t learnt(const ls_layer *l)
-{
-    return weights(&l->shape) + (l->loop ? weights(l->loop) : 0u) + (l->bias ? l->shape.out_c : 0u);
-}
-
 static inline unsigned bit(const uint8_t *data, uint32_t i)
 {
     return ((unsigned)data[i >> 3] >> (i & 7u)) & 1u;
 }
 
-/* How often input i has an event. */
-static inline unsigned count(const uint8_t *data, int counts, uint32_t i)
+static inline void set_bit(uint8_t *data, uint32_t i)
 {
-    return counts ? data[i] : bit(data, i);
+    data[i >> 3] |= (uint8_t)(1u << (i & 7u));
+}
+
+/* How often input i has an event. */
+static inline unsigned count(ls_events x, uint32_t i)
+{
+    return x.counts ? x.data[i] : bit(x.data, i);
 }
 
 static inline void clear(void *data, size_t bytes)
@@ -47,31 +31,32 @@ static inline void clear(void *data, size_t bytes)
         *to++ = 0;
 }
 
-static inline void add_row(float *to, const float *from, float factor, unsigned n)
+/* to += factor from: where the time goes, so eight at a time unless built for size. */
+void ls_add_row(float *to, const float *from, float factor, unsigned n);
+
+/* The first of the largest numbers. */
+int ls_best(const float *z, int n);
+
+/* A trace one step on. What has faded to nothing ends: weights are not walked through for it. */
+#define LS_FADED 6.103515625e-5f /* 2^-14 */
+static inline float faded(float trace, float decay, float value)
 {
-    for (unsigned c = 0; c < n; c++)
-        to[c] += factor * from[c];
+    trace = decay * trace + value;
+    return trace < LS_FADED ? 0.0f : trace;
 }
 
-/* Where an output's signal, and its spikes, belong among the latents. */
+/* u[t], which only v[t] and the spike are kept of. */
+static inline float membrane(const ls_layer *l, const ls_slot *s, uint32_t i)
+{
+    return s->v[i] + (bit(s->spikes, i) ? l->reset : 0.0f);
+}
+
+/* Where the output element at (y, x, c) belongs among the latents. */
 static inline uint32_t latent_of(const ls_layer *l, uint32_t y, uint32_t x, uint32_t c)
 {
     if (!l->side)
-        return (y * (l->shape.out_w / (l->pool ? l->pooled : 1u)) + x) * l->shape.out_c + c;
+        return (y * (l->shape.out_w / l->pooled) + x) * l->shape.out_c + c;
     return (c * l->side + y / l->window) * l->side + x / l->window;
-}
-
-/* Mean spikes of this step behind every latent. */
-static inline void read_latents(const ls_layer *l, const ls_slot *s, float *latent)
-{
-    uint32_t side = l->pool ? l->pooled : 1u, i = 0;
-    clear(latent, l->latents * sizeof(float));
-    for (uint32_t y = 0; y < l->shape.out_h / side; y++)
-        for (uint32_t x = 0; x < l->shape.out_w / side; x++)
-            for (uint32_t c = 0; c < l->shape.out_c; c++, i++)
-                latent[latent_of(l, y, x, c)] += (float)count(s->out, l->counts, i);
-    for (i = 0; i < l->latents; i++)
-        latent[i] *= l->latent_unit;
 }
 
 #endif

@@ -19,6 +19,32 @@ float ls_fast_sigmoid(const ls_layer *l, float distance)
     return 1.0f / (d * d);
 }
 
+void ls_trace_post(ls_net *net, const ls_layer *l, ls_slot *s)
+{
+    if (net->steps)
+        for (uint32_t i = 0; i < l->neurons; i++)
+            s->post[i] =
+                l->post_decay * s->post[i] + l->psi(l, membrane(l, s, i) - l->threshold);
+    if (s->past)
+        for (uint32_t i = 0; i < (l->neurons + 7u) / 8u; i++)
+            s->past[i] = s->spikes[i];
+}
+
+/* ---- signals ---------------------------------------------------------------------------------- */
+
+void ls_read_vector(const ls_layer *l, const ls_slot *s, float *latent)
+{
+    for (uint32_t i = 0; i < l->latents; i++)
+        latent[i] = bit(s->out, i) ? l->latent_unit : 0.0f;
+}
+
+void ls_filter(ls_net *net, const ls_layer *l, ls_slot *s)
+{
+    l->read(l, s, net->scratch);
+    for (uint32_t i = 0; i < l->latents; i++)
+        s->latent[i] = l->latent_decay * s->latent[i] + net->scratch[i];
+}
+
 /* 1 / sqrt(x) of x >= 1. */
 static float inverse_root(float x)
 {
@@ -33,20 +59,17 @@ static float inverse_root(float x)
 /* exp(x) of x <= 0. */
 static float exponential(float x)
 {
+    static const float term[] = {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f,
+                                 0.5f,          1.0f,          1.0f};
     ls_bits power;
+    float p = 0.0f;
     int whole;
-    float p;
     if (x < -87.0f)
         return 0.0f;
     whole = (int)(x * 1.44269504f - 0.5f);
     x = (x - (float)whole * 0.693359375f) + (float)whole * 2.12194440e-4f;
-    p = 1.0f / 720.0f;
-    p = p * x + 1.0f / 120.0f;
-    p = p * x + 1.0f / 24.0f;
-    p = p * x + 1.0f / 6.0f;
-    p = p * x + 0.5f;
-    p = p * x + 1.0f;
-    p = p * x + 1.0f;
+    for (unsigned i = 0; i < sizeof term / sizeof *term; i++)
+        p = p * x + term[i];
     power.u = (uint32_t)(whole + 127) << 23;
     return p * power.f;
 }
@@ -54,14 +77,12 @@ static float exponential(float x)
 /* z becomes softmax(z) - onehot(label). */
 static void to_error(float *z, unsigned classes, int label)
 {
-    float most = z[0], sum = 0.0f;
-    for (unsigned c = 1; c < classes; c++)
-        if (z[c] > most)
-            most = z[c];
+    float most = z[ls_best(z, (int)classes)], sum = 0.0f;
     for (unsigned c = 0; c < classes; c++)
         sum += z[c] = exponential(z[c] - most);
     for (unsigned c = 0; c < classes; c++)
-        z[c] = z[c] / sum - (c == (unsigned)label ? 1.0f : 0.0f);
+        z[c] /= sum;
+    z[label] -= 1.0f;
 }
 
 const float *ls_error_signal(ls_net *net, const ls_layer *l, const ls_slot *s, int label)
@@ -89,80 +110,65 @@ static float wave(const ls_layer *l, unsigned c, uint32_t i, float x)
     return value.f;
 }
 
+/* to += the bases of classes c and c + 1 times their x; two a pass, for half the memory traffic. */
+static void add_waves(const ls_layer *l, unsigned c, const float *x, float *to)
+{
+    int pair = c + 1u < l->classes;
+    uint32_t first = 0, second = 0, by = l->phase[c], by_second = l->phase[c + (unsigned)pair];
+    float x_first = x[c], x_second = pair ? x[c + 1u] : 0.0f;
+    for (uint32_t i = 0; i < l->latents; i++, first += by, second += by_second) {
+        float sum = to[i] + (first >> 31 ? -x_first : x_first);
+        to[i] = sum + (second >> 31 ? -x_second : x_second);
+    }
+}
+
 const float *ls_class_signal(ls_net *net, const ls_layer *l, const ls_slot *s, int label)
 {
-    float *a = net->scratch, *z = a + l->latents, scale = l->scale, squares = 0.0f;
-    if (s->latent)
-        for (uint32_t i = 0; i < l->latents; i++)
-            a[i] = s->latent[i];
-    else
-        read_latents(l, s, a);
-    if (scale == 0.0f) {
-        for (uint32_t i = 0; i < l->latents; i++)
-            squares += a[i] * a[i];
+    float *m = net->scratch, *z = m + l->latents, scale = l->scale, squares = 0.0f;
+    const float *a = s->latent ? s->latent : m;
+    if (!s->latent)
+        l->read(l, s, m);
+    clear(z, l->classes * sizeof(float));
+    for (uint32_t i = 0; i < l->latents; i++) {
+        if (a[i] == 0.0f)
+            continue;
+        squares += a[i] * a[i];
+        for (unsigned c = 0; c < l->classes; c++)
+            z[c] += wave(l, c, i, a[i]);
+    }
+    if (scale == 0.0f)
         scale = squares > 1.0f ? inverse_root(squares) : 1.0f;
-    }
-    for (unsigned c = 0; c < l->classes; c++) {
-        float sum = 0.0f;
-        for (uint32_t i = 0; i < l->latents; i++)
-            sum += wave(l, c, i, a[i]);
-        z[c] = scale * sum;
-    }
+    for (unsigned c = 0; c < l->classes; c++)
+        z[c] *= scale;
     to_error(z, l->classes, label);
+    clear(m, l->latents * sizeof(float));
     for (unsigned c = 0; c < l->classes; c++)
         z[c] *= scale * l->latent_unit;
-    for (uint32_t i = 0; i < l->latents; i++) {
-        float sum = 0.0f;
+    if (l->basis)
         for (unsigned c = 0; c < l->classes; c++)
-            sum += wave(l, c, i, z[c]);
-        a[i] = sum;
-    }
-    return a;
+            ls_add_row(m, l->basis + (size_t)c * l->latents, z[c], l->latents);
+    else
+        for (unsigned c = 0; c < l->classes; c += 2)
+            add_waves(l, c, z, m);
+    return m;
 }
 
-/* What a row of post factors does to the weights behind one position; pre, or x where it is null. */
-static void change(const ls_shape *s, float *weight, const float *row, unsigned y, unsigned x,
-                   const ls_state *pre, const uint8_t *events, int counts, float factor)
-{
-    for (int ky = 0; ky < s->kernel; ky++) {
-        int iy = (int)y * s->stride + ky - s->pad;
-        if (iy < 0 || iy >= s->in_h)
-            continue;
-        for (int kx = 0; kx < s->kernel; kx++) {
-            int ix = (int)x * s->stride + kx - s->pad;
-            uint32_t from = ((uint32_t)iy * s->in_w + (uint32_t)ix) * s->in_c;
-            float *to = weight + (size_t)(ky * s->kernel + kx) * s->in_c * s->out_c;
-            if (ix < 0 || ix >= s->in_w)
-                continue;
-            for (unsigned c = 0; c < s->in_c; c++, to += s->out_c) {
-                float k = pre ? pre[from + c] : (float)count(events, counts, from + c);
-                if (k != 0.0f)
-                    add_row(to, row, factor * k, s->out_c);
-            }
-        }
-    }
-}
+/* ---- weights ---------------------------------------------------------------------------------- */
 
-typedef struct { /* the input of a layer */
-    const uint8_t *data;
-    int counts;
-} ls_input;
-
-/* Post factors of the neurons at one position: m, times psi or the post trace. */
+/* Post factors of the neurons at one position: m, times psi or the post trace; whether any is. */
 static int post_row(const ls_layer *l, const ls_slot *s, const float *m, unsigned y, unsigned x,
                     const ls_state *trace, float *row)
 {
-    uint32_t at = (y * l->shape.out_w + x) * l->shape.out_c;
-    unsigned side = l->pool ? l->pooled : 1u;
+    uint32_t i = (y * l->shape.out_w + x) * l->shape.out_c;
     int any = 0;
-    for (unsigned c = 0; c < l->shape.out_c; c++, at++) {
+    for (unsigned c = 0; c < l->shape.out_c; c++, i++) {
         float value = 0.0f;
-        if (!l->pool || l->pool->takes(l, s, y, x, c)) {
-            value = m[latent_of(l, y / side, x / side, c)];
+        if (!l->takes || l->takes(l, s, y, x, c)) {
+            value = m[latent_of(l, y / l->pooled, x / l->pooled, c)];
             if (trace)
-                value *= trace[at];
+                value *= trace[i];
             else if (l->psi)
-                value *= l->psi(l, s->v[at] + (bit(s->spikes, at) ? l->reset : 0.0f) - l->threshold);
+                value *= l->psi(l, membrane(l, s, i) - l->threshold);
         }
         row[c] = value;
         any |= value != 0.0f;
@@ -170,50 +176,92 @@ static int post_row(const ls_layer *l, const ls_slot *s, const float *m, unsigne
     return any;
 }
 
-static void learn_layer(ls_net *net, const ls_layer *l, const ls_slot *s, ls_input in, int label)
+typedef struct { /* where changes go, and by how much */
+    float *row, *weight, *bias, rate;
+} ls_target;
+
+static ls_target target_of(const ls_net *net, const ls_layer *l, const ls_slot *s)
 {
-    const float *m = l->signal(net, l, s, label);
-    float *row = net->scratch + net->config->scratch - l->shape.out_c;
-    float *weight = s->gathered ? s->gathered : s->weight;
-    float *loop = weight + weights(&l->shape), rate = s->gathered ? 1.0f : -net->rate;
-    float *bias = loop + (l->loop ? weights(l->loop) : 0u);
-    unsigned side = l->pool ? l->pooled : 1u;
-    unsigned h = l->shape.out_h / side * side, w = l->shape.out_w / side * side;
-    for (unsigned y = 0; y < h; y++)
-        for (unsigned x = 0; x < w; x++) {
-            if (post_row(l, s, m, y, x, NULL, row)) {
-                float by = rate * l->pre_gain;
-                change(&l->shape, weight, row, y, x, s->pre, NULL, 0, by);
-                if (l->loop)
-                    change(l->loop, loop, row, y, x, s->loop_pre, NULL, 0, by);
-                if (l->bias)
-                    add_row(bias, row, rate * s->bias_pre, l->shape.out_c);
-            }
-            if (s->post && post_row(l, s, m, y, x, s->post, row)) {
-                float by = rate * l->post_gain;
-                change(&l->shape, weight, row, y, x, NULL, in.data, in.counts, by * l->unit);
-                if (l->loop)
-                    change(l->loop, loop, row, y, x, NULL, s->past, 0, by);
-            }
+    ls_target t;
+    t.row = net->scratch + net->config->scratch - l->shape.out_c;
+    t.weight = s->gathered ? s->gathered : s->weight;
+    t.bias = t.weight + l->learnt - l->shape.out_c;
+    t.rate = s->gathered ? 1.0f : -net->rate;
+    return t;
+}
+
+/* m psi (x) pre trace, and biases, of a linear layer, whose latents are its neurons. */
+void ls_learn_vector(ls_net *net, const ls_layer *l, const ls_slot *s, ls_events x, const float *m)
+{
+    ls_target t = target_of(net, l, s);
+    for (uint32_t i = 0; i < l->neurons; i++)
+        t.row[i] = l->psi ? m[i] * l->psi(l, membrane(l, s, i) - l->threshold) : m[i];
+    ls_linear.change(&l->shape, t.weight, t.row, 0, 0, s->pre, x, t.rate * l->pre_gain);
+    if (l->biased)
+        ls_add_row(t.bias, t.row, t.rate * s->bias_pre, l->neurons);
+}
+
+/* The same of any layer. */
+void ls_learn_causal(ls_net *net, const ls_layer *l, const ls_slot *s, ls_events x, const float *m)
+{
+    ls_target t = target_of(net, l, s);
+    unsigned h = l->shape.out_h - l->shape.out_h % l->pooled;
+    unsigned w = l->shape.out_w - l->shape.out_w % l->pooled;
+    for (unsigned at_y = 0; at_y < h; at_y++)
+        for (unsigned at_x = 0; at_x < w; at_x++) {
+            if (!post_row(l, s, m, at_y, at_x, NULL, t.row))
+                continue;
+            l->synapse->change(&l->shape, t.weight, t.row, at_y, at_x, s->pre, x,
+                               t.rate * l->pre_gain);
+            if (l->biased)
+                ls_add_row(t.bias, t.row, t.rate * s->bias_pre, l->shape.out_c);
+        }
+}
+
+/* Recurrent weights too, and m h (x) x. */
+void ls_learn_all(ls_net *net, const ls_layer *l, const ls_slot *s, ls_events x, const float *m)
+{
+    ls_target t = target_of(net, l, s);
+    float *loop = t.weight + l->weights;
+    ls_events past = {s->past, 0};
+    unsigned h = l->shape.out_h - l->shape.out_h % l->pooled;
+    unsigned w = l->shape.out_w - l->shape.out_w % l->pooled;
+    ls_learn_causal(net, l, s, x, m);
+    for (unsigned at_y = 0; at_y < h; at_y++)
+        for (unsigned at_x = 0; at_x < w; at_x++) {
+            if (l->loop && post_row(l, s, m, at_y, at_x, NULL, t.row))
+                ls_linear.change(l->loop, loop, t.row, at_y, at_x, s->loop_pre, past,
+                                 t.rate * l->pre_gain);
+            if (!s->post || !post_row(l, s, m, at_y, at_x, s->post, t.row))
+                continue;
+            l->synapse->change(&l->shape, t.weight, t.row, at_y, at_x, NULL, x,
+                               t.rate * l->post_gain * l->unit);
+            if (l->loop)
+                ls_linear.change(l->loop, loop, t.row, at_y, at_x, NULL, past,
+                                 t.rate * l->post_gain);
         }
 }
 
 int ls_learn(ls_net *net, int label)
 {
+    const ls_layer *l;
+    const ls_slot *s;
+    ls_events x;
     if (!net)
         return LS_BAD_ARGUMENT;
     if (!(net->flags & LS_LEARN) || !net->fresh)
         return LS_NOT_LEARNING;
     if (label < 0 || label >= net->config->classes)
         return LS_BAD_LABEL;
-    ls_input in = {net->input, 1};
-    for (unsigned i = 0; i < net->config->layers; i++) {
-        const ls_layer *l = &net->config->layer[i];
-        const ls_slot *s = &net->config->slot[i];
+    l = net->config->layer;
+    s = net->config->slot;
+    x.data = net->arena;
+    x.counts = 1;
+    for (unsigned i = 0; i < net->config->layers; i++, l++, s++) {
         if ((net->trainable >> i & 1u) && s->pre)
-            learn_layer(net, l, s, in, label);
-        in.data = s->out;
-        in.counts = l->counts;
+            l->learn(net, l, s, x, l->signal(net, l, s, label));
+        x.data = s->out;
+        x.counts = l->counts;
     }
     net->fresh = 0;
     return LS_OK;
@@ -226,8 +274,8 @@ int ls_update(ls_net *net, float momentum)
     if (!(net->flags & LS_GATHER))
         return LS_NOT_LEARNING;
     for (unsigned i = 0; i < net->config->layers; i++) {
-        const ls_slot *s = &net->config->slot[i];
-        uint32_t n = s->gathered ? learnt(&net->config->layer[i]) : 0;
+        const ls_slot *s = net->config->slot + i;
+        uint32_t n = s->gathered ? net->config->layer[i].learnt : 0;
         for (uint32_t j = 0; j < n; j++) {
             s->weight[j] -= net->rate * s->gathered[j];
             s->gathered[j] *= momentum;

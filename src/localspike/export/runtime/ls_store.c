@@ -19,13 +19,12 @@ static uint32_t sum_of(uint32_t crc, const void *data, size_t bytes)
     return crc;
 }
 
-/* Numbers that layer i has learnt, and where they are. */
+/* Bytes that layer i has learnt, and where they are. */
 static uint32_t part(const ls_net *net, unsigned i, ls_weight **weight)
 {
-    const ls_layer *l = &net->config->layer[i];
-    const ls_slot *s = &net->config->slot[i];
+    const ls_slot *s = net->config->slot + i;
     *weight = s->weight;
-    return s->pre ? learnt(l) * (uint32_t)sizeof(ls_weight) : 0u;
+    return s->pre ? net->config->layer[i].learnt * (uint32_t)sizeof(ls_weight) : 0u;
 }
 
 static header head_of(const ls_net *net)

@@ -26,10 +26,8 @@ static uint32_t crc_of(uint32_t crc, const void *data, size_t bytes)
 static uint32_t spikes_of(uint32_t crc)
 {
     for (unsigned i = 0; i < LS_LAYERS; i++) {
-        const ls_shape *s = &ls_model.layer[i].shape;
-        size_t n = (size_t)s->out_h * s->out_w * s->out_c;
         if (ls_model.slot[i].spikes)
-            crc = crc_of(crc, ls_model.slot[i].spikes, (n + 7u) / 8u);
+            crc = crc_of(crc, ls_model.slot[i].spikes, (ls_model.layer[i].neurons + 7u) / 8u);
     }
     return crc;
 }
@@ -69,7 +67,8 @@ static int hashes(const char *name, uint32_t flags, uint32_t want_spikes, uint32
         return 1;
     for (unsigned i = 0; i < LS_LAYERS; i++)
         if (ls_model.slot[i].pre)
-            weights = crc_of(weights, ls_model.slot[i].weight, vector_learnt[i] * sizeof(ls_weight));
+            weights = crc_of(weights, ls_model.slot[i].weight,
+                             ls_model.layer[i].learnt * sizeof(ls_weight));
     printf("selfcheck: %s: spikes %08lx, weights %08lx\n", name, (unsigned long)spikes,
            (unsigned long)weights);
     if (spikes != want_spikes)
