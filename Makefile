@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 PEERS  := .venv-peers
 
-.PHONY: setup demo test lint bench bench-peers
+.PHONY: setup demo test lint bench bench-peers emulators
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -45,3 +45,11 @@ $(PEERS)/.stamp: constraints.txt benchmarks/peers/requirements.txt benchmarks/pe
 	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --requirement benchmarks/peers/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers/libraries.txt
 	touch $@
+
+# Compilers and emulators of microcontrollers (Debian), for the tests of exported C; about 2.5 GB. Without
+# them those tests are skipped by name.
+EMULATORS := gcc-arm-none-eabi picolibc-arm-none-eabi qemu-system-arm \
+	gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
+emulators:
+	dpkg -s $(EMULATORS) >/dev/null 2>&1 || \
+	{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $(EMULATORS) >/dev/null; }
