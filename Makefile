@@ -52,4 +52,4 @@ EMULATORS := gcc-arm-none-eabi picolibc-arm-none-eabi qemu-system-arm \
 	gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc
 emulators:
 	dpkg -s $(EMULATORS) >/dev/null 2>&1 || \
-	{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $(EMULATORS) >/dev/null; }
+	{ export DEBIAN_FRONTEND=noninteractive; timeout 300 apt-get update -qq && timeout 900 apt-get install -qq -y --no-install-recommends $(EMULATORS) >/dev/null; }

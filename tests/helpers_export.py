@@ -18,7 +18,7 @@ from localspike.export import Plan, plan_of
 from localspike.export.write import files_of
 from localspike.kernels.surrogate import Triangle
 from localspike.learn import Learner, online
-from localspike.nn import Network, fold
+from localspike.nn import Conv2d, Flatten, Linear, MaxPool, Network, Readout, Spiking, fold
 from localspike.recipes.exporting import matrices_of
 from localspike.rules import Rule, TwoTrace
 from localspike.rules.class_basis import ClassBasis
@@ -36,6 +36,21 @@ def mlp(**options: object) -> Network:
 
 def conv(**options: object) -> Network:
     return models.convnet(2, 6, image=8, channels=(4, 6, 6), **options)  # type: ignore[arg-type]
+
+
+def one_place() -> Network:
+    """A 3x3 convolution of a map that is a single position, then a block called "net"."""
+    blocks = {
+        "one": Spiking(Conv2d(2, 6, 3, padding=1), tail=(MaxPool(4),)),
+        "two": Spiking(Conv2d(6, 8, 3, padding=1), tail=(Flatten(),)),
+        "net": Spiking(Linear(8, 8)),
+        "out": Readout(Linear(8, 3, bias=True)),
+    }
+    net = Network(blocks, (2, 4, 4))
+    with torch.no_grad():
+        for block in net.blocks.values():
+            block.synapse.weight.mul_(3.0)
+    return net
 
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -57,6 +72,13 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "conv, running statistics": lambda: (conv(norm_momentum=0.1), rules.tess_plus()),
     "conv, label": lambda: (conv(), rules.drtp()),
+    "conv, label, mean pooling": lambda: (
+        models.convnet(2, 5, image=8, channels=(4, 6), pooling="avg"), rules.drtp(),
+    ),
+    "conv on one place": lambda: (one_place(), rules.tess(post_gain=0.0)),
+    "readout of a map": lambda: (
+        Network({"out": Readout(Linear(32, 4, bias=True))}, (2, 4, 4)), rules.tess(),
+    ),
 }  # fmt: skip
 
 

@@ -45,9 +45,11 @@ and not meant to be; they compare rules.
 """
 
 TUNED = """\
-What was tuned before these tables: of `tess_plus`, {plus}.
+What was tuned before these tables: of `tess_plus`,
+{plus}.
 Of TESS on the small nets the decay of its latents, by hand (docs/compare_nmnist.md), which
-`tess_plus` has from it. Of the other rules nothing but the grid: five trials each.
+`tess_plus` has from it. Of the other rules nothing but the grid: five trials each, seven on
+CIFAR-10.
 """
 
 GRIDS = """\

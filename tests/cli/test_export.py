@@ -58,6 +58,7 @@ def test_a_budget_that_does_not_fit_is_refused_with_what_would(
         (["--learn", "some"], "all, none, or last-1"),
         (["--budget", "big"], "--budget is no size"),
         (["--budget", "0KB"], "--budget is no size"),
+        (["--budget", "9" * 400], "--budget is no size"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(
@@ -79,6 +80,9 @@ def test_folders_that_hold_something_else_are_left_alone(
     assert main(["export", "c", str(trained), str(tmp_path)]) == 2
     assert "mine.txt" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "ls_model.h").write_text("vendored")  # in a project of someone's own
+    assert main(["export", "c", str(trained), str(tmp_path)]) == 2
+    capsys.readouterr()
     assert main(["export", "c", str(tmp_path / "none"), str(tmp_path / "out")]) == 2
     assert "no run" in capsys.readouterr().err
 
@@ -92,3 +96,9 @@ def test_a_rule_that_sends_errors_down_can_only_infer(
     assert "rule 'bptt' cannot be exported" in capsys.readouterr().err
     assert main(["export", "c", str(run), str(tmp_path / "out"), "--learn", "none"]) == 0
     assert "Learns: nothing" in capsys.readouterr().out
+    assert "LS_INFER" in (tmp_path / "out" / "README.md").read_text()
+    assert (
+        main(["export", "c", str(run), str(tmp_path / "no"), "--learn", "none", "--budget", "9"])
+        == 2
+    )
+    assert "Nothing of it fits" in capsys.readouterr().err

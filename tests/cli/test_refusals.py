@@ -233,7 +233,7 @@ def test_predict_refuses_files_that_are_none(
     [
         (
             [],
-            r"of {demo, compare, reproduce, train, eval, predict, verify, list, info, cost, data, "
+            r"of {demo, compare, reproduce, train, eval, predict, verify, list, info, cost, export, data, "
             r"bench}",
         ),
         (["trian"], r"Unrecognized options: trian\. Available subcommands: demo, compare"),

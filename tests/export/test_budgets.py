@@ -28,10 +28,10 @@ SOURCES = ["ls.c", "ls_map.c", "ls_learn.c", "ls_model.c"]
 ONCE = """
 #include "ls_model.h"
 static uint32_t arena[LS_ARENA_LEARN / 4];
-static ls_net net;
+static ls_net net; static ls_slot slots[LS_LAYERS];
 static uint8_t x[LS_INPUTS];
 int main(void) {
-    ls_init(&net, &ls_model, arena, sizeof arena, LS_LEARN);
+    ls_init(&net, &ls_model, slots, arena, sizeof arena, LS_LEARN);
     ls_set_rate(&net, 0.01f);
     ls_step(&net, x);
     ls_learn(&net, 1);
@@ -44,12 +44,12 @@ COUNTED = """
 #include "ls_model.h"
 #define TIMER ((volatile uint32_t *)0xE000E010)
 static uint32_t arena[LS_ARENA_LEARN / 4], seed = 1;
-static ls_net net;
+static ls_net net; static ls_slot slots[LS_LAYERS];
 static uint8_t x[LS_INPUTS];
 int main(void) {
     uint32_t ticks = 0;
     TIMER[1] = 0xffffff; TIMER[2] = 0; TIMER[0] = 5;
-    ls_init(&net, &ls_model, arena, sizeof arena, LS_LEARN);
+    ls_init(&net, &ls_model, slots, arena, sizeof arena, LS_LEARN);
     ls_set_rate(&net, RATE);
     for (unsigned t = 0; t < STEPS; t++) {
         if (t % LENGTH == 0) ls_reset(&net);

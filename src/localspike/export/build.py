@@ -59,7 +59,27 @@ def plan_of(
     for block in about.blocks:
         before = layers[-1] if layers else None
         layers.append(_layer(net, about, block, block.name in taught, matrices or {}, before))
+    for layer in layers:
+        _check_sizes(layer)
     return Plan(name, tuple(layers), layers[0].shape.inputs, about.classes)
+
+
+def _check_sizes(layer: Layer) -> None:
+    """Refuse what the tables' 16 and 8 bits do not hold, and weights that are no numbers."""
+    sides, small = layer.shape[:6], layer.shape[6:]
+    if max(*sides, layer.classes) > 0xFFFF or max(small) > 0xFF:
+        raise IllegalError(
+            f"block {layer.name!r} cannot be exported to C",
+            got=f"sizes {tuple(layer.shape)} and {layer.classes} classes",
+            expected="sides, channels, inputs and classes to 65535, kernel, stride and pad to 255",
+        )
+    held = [layer.flat] if layer.basis is None else [layer.flat, layer.basis.ravel()]
+    if not all(np.isfinite(x).all() for x in held):
+        raise IllegalError(
+            f"block {layer.name!r} cannot be exported to C",
+            got="weights that are not finite",
+            fix="Go back to a checkpoint from before the run diverged",
+        )
 
 
 def _taught(about: Description) -> set[str]:
@@ -103,7 +123,7 @@ def _layer(
         psi=psi["kind"],
         psi_height=psi.get("height", 0.0),
         psi_slope=psi["height"] / psi["width"] if "height" in psi else psi.get("slope", 0.0),
-        weight=_weight(module.synapse.weight, before),
+        weight=_weight(module.synapse.weight, _out_shape(net, before)),
         recurrent_weight=None if loop is None else _linear(loop.weight),
         bias=None if module.synapse.bias is None else _array(module.synapse.bias),
         **signal,
@@ -173,7 +193,9 @@ def _signal(
         return none | {"signal": "error", "latents": about.classes}
     if spec["kind"] == "drtp":
         stored = -_stored(block, matrices).reshape(about.classes, *out)
-        basis = np.ascontiguousarray(stored.transpose(0, 2, 3, 1).reshape(about.classes, -1))
+        # A mean sends each of its spikes its share.
+        inner = stored.transpose(0, 2, 3, 1).reshape(about.classes, -1)
+        basis: Floats = np.ascontiguousarray(inner / np.float32(area_side**2))
         return none | {"signal": "label", "latents": basis.shape[1], "basis": basis}
     side, window = _latent_map(block, spec["pool"], out)
     latents = out[0] * max(side, 1) ** 2
@@ -222,13 +244,17 @@ def _stored(block: BlockDescription, matrices: Matrices) -> Floats:
     return _array(matrices[block.name])
 
 
-def _weight(weight: Tensor, before: Layer | None) -> Floats:
+def _out_shape(net: Network, before: Layer | None) -> tuple[int, ...]:
+    """Channels, height and width that a layer reads, as far as they are known."""
+    return net.sample_shape if before is None else _out_map(before.shape, before.pooled)
+
+
+def _weight(weight: Tensor, before: tuple[int, ...]) -> Floats:
     """[ky, kx, in, out] of a convolution, [1, 1, in, out] of a linear synapse."""
     if weight.ndim == 4:
         return _array(weight.permute(2, 3, 1, 0))
-    if before is not None:  # the maps of PyTorch are flattened channels outermost
-        channels, height, width = _out_map(before.shape, before.pooled)
-        weight = weight.unflatten(1, (channels, height, width)).permute(0, 2, 3, 1).flatten(1)
+    if len(before) == 3:  # the maps of PyTorch are flattened channels outermost
+        weight = weight.unflatten(1, before).permute(0, 2, 3, 1).flatten(1)
     return _linear(weight)
 
 

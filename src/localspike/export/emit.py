@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from .plan import MODES, VERSION, Layer, Mode, Plan, Shape
+from .plan import MODES, SHARED, VERSION, Layer, Mode, Plan, Shape
 
 SIGNALS = {
     "none": "0", "class": "ls_class_signal", "label": "ls_label_signal", "error": "ls_error_signal",
@@ -50,10 +50,10 @@ def header(plan: Plan) -> str:
     for mode in MODES:
         names = []
         for i, (name, buffers) in enumerate(plan.buffers(mode).items()):
-            macro = f"LS_{mode.upper()}_{'NET' if name == 'net' else f'LAYER{i - 1}'}"
+            macro = f"LS_{mode.upper()}_{f'LAYER{i - 1}' if name else 'NET'}"
             terms = " + ".join(f"{n}u" for n in buffers.values())
             said = ", ".join(buffers)
-            lines.append(f"#define {macro} ({terms}) /* {name}: {said} */")
+            lines.append(f"#define {macro} ({terms}) /* {name or 'net'}: {said} */")
             names.append(macro)
         lines += [f"#define LS_ARENA_{mode.upper()} ({' + '.join(names)})", ""]
     lines += ["extern const ls_config ls_model;", "", "#endif", ""]
@@ -65,7 +65,6 @@ def source(plan: Plan) -> str:
     lines = [
         "/* The model's tables and weights. Written by localspike; do not edit. */",
         '#include "ls_model.h"', "",
-        "static ls_slot slots[LS_LAYERS];", "",
     ]  # fmt: skip
     for i, layer in enumerate(plan.layers):
         lines += _arrays(i, layer)
@@ -78,14 +77,14 @@ def source(plan: Plan) -> str:
     lines += ["static const ls_layout layouts[] = {"]
     for mode in MODES:
         there = plan.layout(mode)
-        shared = (f"{there.get(('net', name), 0)}u" for name in ("logits", "scratch"))
+        shared = (f"{there.get((SHARED, name), 0)}u" for name in ("logits", "scratch"))
         sizes = f"LS_ARENA_{mode.upper()}, {plan.state(mode)}u, {', '.join(shared)}"
         lines.append(f"    {{{sizes}, {mode}_places}},")
     lines += [
         "};", "",
         "const ls_config ls_model = {",
         f"    {VERSION}u, LS_MODEL_HASH, LS_LAYERS, LS_CLASSES, LS_INPUTS, {plan.scratch}u,",
-        "    layouts, layers, slots",
+        "    layouts, layers,"
         "};", "",
     ]  # fmt: skip
     return "\n".join(lines)

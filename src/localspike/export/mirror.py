@@ -152,9 +152,9 @@ class Mirror:
 
     def update(self, momentum: float = 0.0) -> None:
         """Change the weights by what was gathered, keep ``momentum`` of it."""
-        for slot in self.slots:
+        for slot, learns in zip(self.slots, self.trainable, strict=True):
             for name, held in _learnt(slot).items():
-                if name in slot.gathered:
+                if learns and name in slot.gathered:
                     held -= self.rate * slot.gathered[name]
                     slot.gathered[name] *= F(momentum)
 
@@ -302,7 +302,7 @@ def _error(z: Floats, label: int) -> Floats:
 
 def _exponential(x: Any) -> Any:
     """exp of x <= 0 by the runtime's polynomial."""
-    if x < F(-87.0):
+    if not x >= F(-87.0):
         return F(0.0)
     whole = int(x * F(1.44269504) - HALF)
     x = (x - F(whole) * F(0.693359375)) + F(whole) * F(2.12194440e-4)

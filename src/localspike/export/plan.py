@@ -19,6 +19,8 @@ from ..rules.basis import phase_increments
 
 KEPT = ("scratch", "weights", "gathered")
 """Buffers that outlive a sequence, or that nothing is kept in."""
+SHARED = ""
+"""In place of a layer's name, what all share; no block can have it."""
 VERSION = 1
 """Of the runtime's tables and of what it saves: `LS_VERSION` in ls.h."""
 
@@ -100,7 +102,8 @@ class Layer:
     @property
     def is_map(self) -> bool:
         """Whether there is more than one position to visit."""
-        return self.shape.in_h * self.shape.in_w * self.shape.out_h * self.shape.out_w > 1
+        s = self.shape
+        return s.kernel > 1 or s.pad > 0 or s.in_h * s.in_w * s.out_h * s.out_w > 1
 
     @property
     def loop(self) -> Shape | None:
@@ -152,20 +155,20 @@ class Plan:
 
     @property
     def hash(self) -> int:
-        """CRC32 of everything but the weights: what learnt weights must fit."""
+        """CRC32 of everything but the weights that learn: what those must fit."""
         plain = [
             {k: v for k, v in asdict(layer).items() if not isinstance(v, np.ndarray)}
-            | {"bias": layer.bias is not None}
+            | {"bias": layer.bias is not None, "fixed": _fixed(layer)}
             for layer in self.layers
         ]
         return crc32(repr((VERSION, self.inputs, self.classes, plain)).encode())
 
     def buffers(self, mode: Mode) -> dict[str, dict[str, int]]:
-        """Bytes of every buffer by layer, each a multiple of 4; "net" has what layers share."""
+        """Bytes of every buffer by layer, each a multiple of 4; `SHARED` has what layers share."""
         shared = {"input": self.inputs, "logits": 4 * self.classes}
         if mode != "infer":
             shared["scratch"] = 4 * self.scratch
-        found = {"net": shared} | {layer.name: _buffers(layer, mode) for layer in self.layers}
+        found = {SHARED: shared} | {layer.name: _buffers(layer, mode) for layer in self.layers}
         return {
             name: {k: _aligned(n) for k, n in buffers.items() if n}
             for name, buffers in found.items()
@@ -198,6 +201,13 @@ class Plan:
             (layer.weight, layer.recurrent_weight, layer.bias, layer.basis) for layer in self.layers
         )
         return sum(x.nbytes for arrays in stored for x in arrays if x is not None)
+
+
+def _fixed(layer: Layer) -> int:
+    """CRC32 of what does not learn: a basis, or all weights of a layer that stays."""
+    stored = [] if layer.basis is None else [layer.basis]
+    stored += [layer.flat] if layer.signal == "none" else []
+    return crc32(b"".join(x.tobytes() for x in stored))
 
 
 def _ahead(layer: Layer) -> int:
@@ -237,7 +247,8 @@ def _aligned(n: int) -> int:
 
 def table(plan: Plan, mode: Mode) -> list[tuple[str, dict[str, int], int]]:
     """Name, buffers and their sum by layer, for manifests and refusals."""
-    return [(name, parts, sum(parts.values())) for name, parts in plan.buffers(mode).items()]
+    found = plan.buffers(mode).items()
+    return [(name or "net", parts, sum(parts.values())) for name, parts in found]
 
 
 def numbers(plan: Plan) -> Mapping[str, Any]:

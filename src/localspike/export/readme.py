@@ -8,9 +8,8 @@ from .write import budget_table
 TEXT = """\
 # {name}: a spiking network in C99
 
-Written by localspike. It infers and, with `LS_LEARN`, goes on learning: every layer from its own
-output and the label, with no memory that grows with time. No heap, no math library, no input or
-output.
+Written by localspike. {does} No heap, no math library, no input or output, no memory that grows
+with time.
 
     make test                            # build for this machine and run the self-check
     make cortex-m4                       # on an emulated Cortex-M4F; also cortex-m3, rv32
@@ -18,10 +17,11 @@ output.
 ```c
 #include "ls_model.h"
 
-static uint32_t arena[LS_ARENA_LEARN / 4];
+static uint32_t arena[LS_ARENA_{mode} / 4];
+static ls_slot slots[LS_LAYERS];
 static ls_net net;
 
-ls_init(&net, &ls_model, arena, sizeof arena, LS_LEARN);
+ls_init(&net, &ls_model, slots, arena, sizeof arena, LS_{mode});
 ls_set_rate(&net, 0.01f);
 for (each sample) {{
     ls_reset(&net);
@@ -33,7 +33,7 @@ for (each sample) {{
 }}
 ```
 
-* **Inputs**: {inputs}, counts of events in a step. {notes}
+* **Inputs**: {inputs}, numbers of events in a step, 0 to 255. {notes}
 * **Weights changed once a sequence**: `ls_init` with `LS_LEARN | LS_GATHER` and an arena of
   `LS_ARENA_GATHER`; `ls_learn` then gathers, `ls_update(&net, momentum)` changes the weights.
 * **A sample learnt from at every step has seen its own label** in its logits: judge with learning
@@ -56,8 +56,17 @@ Weights and bases in flash: {flash:,} bytes. `manifest.json` has every buffer.
 
 def readme(plan: Plan) -> str:
     """Text of README.md."""
+    learns = [layer.name for layer in plan.layers if layer.signal != "none"]
+    does = "It infers, and learns nothing."
+    if learns:
+        does = (
+            f"It infers and, with `LS_LEARN`, goes on learning ({', '.join(learns)}), each layer "
+            "from what it has itself and the label."
+        )
     return TEXT.format(
         name=plan.name,
+        does=does,
+        mode="LEARN" if learns else "INFER",
         inputs=plan.inputs,
         notes=" ".join(plan.notes),
         table=budget_table(plan),

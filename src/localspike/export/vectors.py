@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
 from .emit import array, number
 from .mirror import Mirror
 from .plan import Plan
@@ -40,6 +41,8 @@ def make_vectors(plan: Plan, counts: NDArray[np.uint8] | None = None, seed: int 
     if counts is None:
         chosen = draw.random((LENGTH * SEQUENCES, plan.inputs)) < DENSITY
         counts = chosen.astype(np.uint8)
+    if len(counts) % LENGTH:
+        raise ConfigError("test vectors", got=f"{len(counts)} steps", expected=f"k x {LENGTH}")
     labels = [int(draw.integers(plan.classes)) for _ in range(len(counts) // LENGTH)]
     found = Vectors(counts, labels, {}, {}, {})
     for mode in ("infer", "learn", "gather"):

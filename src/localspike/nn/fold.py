@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 
+from ..errors import IllegalError
 from .layer import Spiking
 from .network import Network
 from .readout import Readout
@@ -50,7 +51,7 @@ def plain(synapse: Synapse) -> Synapse:
 
 
 def _like(synapse: Synapse, bias: bool) -> Synapse:
-    if isinstance(synapse, Conv2d):
+    if type(synapse) is Conv2d:
         geometry = synapse.geometry
         return Conv2d(
             synapse.channels,
@@ -61,5 +62,10 @@ def _like(synapse: Synapse, bias: bool) -> Synapse:
             groups=geometry.groups,
             bias=bias,
         )
-    assert isinstance(synapse, Linear)
+    if type(synapse) is not Linear:
+        raise IllegalError(
+            "this synapse cannot be folded",
+            got=type(synapse).__name__,
+            expected="Linear or Conv2d, whose current is known from their weights",
+        )
     return Linear(synapse.inputs, synapse.outputs, bias=bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from ..export import Plan, plan_of
 from ..export.plan import Mode, numbers
 from ..export.readme import readme
 from ..export.write import budget_table, files_of
-from ..learn.atomic import writing
+from ..learn.atomic import write_atomically, writing
 from ..learn.credit import Credit
 from ..learn.loss import CrossEntropy
 from ..nn import fold
@@ -77,11 +78,11 @@ def export_c(
         say(budget_table(plan))
         raise _too_large(run, plan, mode, allowed)
     files = {**files_of(plan), "README.md": readme(plan)}
-    for name, text in files.items():
+    for name in sorted(files, key=lambda name: name != "manifest.json"):
         path = target / name
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        write_atomically(path, files[name].encode())
     return Exported(str(target), mode, allowed, dict(numbers(plan)))
 
 
@@ -92,7 +93,7 @@ def bytes_of(text: str) -> int:
     (262144, 1572864, 40960)
     """
     found = SIZE.fullmatch(text.strip())
-    if found is None or not float(found[1]):
+    if found is None or not 0.0 < float(found[1]) < 1e15:
         raise ConfigError(
             "--budget is no size", got=repr(text), expected="a number of bytes, or as 256KB, 1MB"
         )
@@ -104,12 +105,20 @@ def check_folder(folder: Path) -> None:
     if not folder.exists():
         return
     inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["a file"]
-    if inside and "ls_model.h" not in inside:
+    if inside and not _is_export(folder):
         raise ConfigError(
             f"{folder} is not empty and no export",
             got=", ".join(inside[:3]),
             fix="Choose another folder",
         )
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether an export was written here, whole or in part: its manifest is the first file."""
+    try:
+        return "model_hash" in json.loads((folder / "manifest.json").read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def plan_of_run(run: Run, learn: str) -> Plan:
@@ -172,20 +181,37 @@ def _notes(run: Run, plan: Plan) -> Iterator[str]:
         yield f"Input i is channel i % {shape[0]} of pixel i // {shape[0]}, row by row."
     else:
         yield "Inputs are numbered as a sample's frame is flattened, channels outermost."
-    if config.rule.name == "tess_plus":
-        yield "The basis stays as it was trained; layers do not vote beside the readout."
+    if any(layer.basis is not None and layer.signal == "class" for layer in plan.layers):
+        yield "Stored bases stay as they are."
+    if getattr(learner_of(run).rule.signal, "votes", False):
+        yield "Layers do not vote beside the readout."
+    if config.data.options.get("counts") is not True:
+        yield "It was trained on whether there was an event: give 1 for any number."
+    yield from _dropped(config)
     if config.model.options.get("norm_momentum") is not None:
         yield "Running statistics are folded into weights and biases as they were at the end."
     if config.learner.active_steps != "all":
         yield f"Trained with active_steps={config.learner.active_steps}: call ls_learn there only."
 
 
+def _dropped(config: RunConfig) -> Iterator[str]:
+    """What training had and the device does without."""
+    had = {
+        "dropout": config.model.options.get("dropout"),
+        "clip_norm": config.learner.clip_norm,
+        "a firing-rate regulariser": config.learner.firing_rate,
+    }
+    if names := [name for name, value in had.items() if value]:
+        yield f"Training had {', '.join(names)}; learning on the device has not."
+
+
 def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int) -> IllegalError:
     """A refusal with what would fit."""
     names = list(run.net.modules_by_name)
+    fewer = [*(f"last-{k}" for k in range(len(names) - 1, 0, -1)), "none"]
     fits = [
         f"--learn {option} ({need:,} bytes)"
-        for option in (*(f"last-{k}" for k in range(len(names) - 1, 0, -1)), "none")
+        for option in (fewer if mode == "learn" else [])
         if (need := _need(run, option)) <= allowed
     ]
     return IllegalError(

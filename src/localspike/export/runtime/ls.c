@@ -37,10 +37,11 @@ static void lay_out(const ls_layer *l, ls_slot *s, const uint32_t *place, uint8_
         s->weight = (ls_weight *)(uintptr_t)l->weight;
 }
 
-int ls_init(ls_net *net, const ls_config *config, void *arena, size_t bytes, uint32_t flags)
+int ls_init(ls_net *net, const ls_config *config, ls_slot *slots, void *arena, size_t bytes,
+            uint32_t flags)
 {
     const ls_layout *layout = config ? layout_of(config, flags) : NULL;
-    if (!net || !layout)
+    if (!net || !layout || !slots)
         return LS_BAD_ARGUMENT;
     if (config->version != LS_VERSION)
         return LS_BAD_MODEL;
@@ -49,14 +50,15 @@ int ls_init(ls_net *net, const ls_config *config, void *arena, size_t bytes, uin
     clear(net, sizeof *net);
     clear(arena, layout->bytes);
     net->config = config;
+    net->slot = slots;
     net->flags = flags;
     net->arena = arena;
     net->state = layout->state;
     net->logits = at(arena, layout->logits);
     net->scratch = at(arena, layout->scratch);
     for (unsigned i = 0; i < config->layers; i++) {
-        lay_out(config->layer + i, config->slot + i, layout->place[i], arena);
-        if (config->slot[i].pre)
+        lay_out(config->layer + i, slots + i, layout->place[i], arena);
+        if (slots[i].pre)
             net->trainable |= 1u << i;
     }
     ls_reset(net);
@@ -67,7 +69,7 @@ void ls_reset(ls_net *net)
 {
     clear(net->arena, net->state);
     for (unsigned i = 0; i < net->config->layers; i++)
-        net->config->slot[i].bias_pre = 0.0f;
+        net->slot[i].bias_pre = 0.0f;
     net->steps = 0;
     net->fresh = 0;
 }
@@ -133,7 +135,7 @@ static void part(ls_part what, ls_net *net, const ls_layer *l, ls_slot *s)
 static int run(ls_net *net)
 {
     const ls_layer *l = net->config->layer;
-    ls_slot *s = net->config->slot;
+    ls_slot *s = net->slot;
     ls_events x = {net->arena, 1};
     for (unsigned i = 0; i < net->config->layers; i++, l++, s++) {
         if (s->pre)

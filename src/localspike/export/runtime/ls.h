@@ -144,11 +144,11 @@ typedef struct { /* a model: a constant of ls_model.c */
     uint32_t inputs, scratch;
     const ls_layout *layout; /* [3]: infer, learn, gather */
     const ls_layer *layer;
-    ls_slot *slot;        /* one per layer, in the caller's memory beside the arena */
 } ls_config;
 
 struct ls_net {
     const ls_config *config;
+    ls_slot *slot;        /* one per layer, the caller's */
     uint8_t *arena;       /* begins with the counts of this step */
     float *logits;        /* sums over the steps since ls_reset */
     float *scratch;       /* latents, one number per class; a row of post factors at its end */
@@ -160,8 +160,9 @@ struct ls_net {
 
 /* Bytes of arena that ls_init asks for; 0 for flags that are not defined. */
 size_t ls_arena_bytes(const ls_config *config, uint32_t flags);
-/* Lay a network out in an arena, weights as exported, everything else at rest. */
-int ls_init(ls_net *net, const ls_config *config, void *arena, size_t bytes, uint32_t flags);
+/* Lay a network out in an arena, weights as exported, everything else at rest; slots[LS_LAYERS]. */
+int ls_init(ls_net *net, const ls_config *config, ls_slot *slots, void *arena, size_t bytes,
+            uint32_t flags);
 /* Begin a sequence: membranes, traces and logits at rest, weights as they are. */
 void ls_reset(ls_net *net);
 /* One time step; counts of all inputs, or the indices of those with an event (again for two). */

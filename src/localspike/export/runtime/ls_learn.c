@@ -64,7 +64,7 @@ static float exponential(float x)
     ls_bits power;
     float p = 0.0f;
     int whole;
-    if (x < -87.0f)
+    if (!(x >= -87.0f)) /* or not a number */
         return 0.0f;
     whole = (int)(x * 1.44269504f - 0.5f);
     x = (x - (float)whole * 0.693359375f) + (float)whole * 2.12194440e-4f;
@@ -254,7 +254,7 @@ int ls_learn(ls_net *net, int label)
     if (label < 0 || label >= net->config->classes)
         return LS_BAD_LABEL;
     l = net->config->layer;
-    s = net->config->slot;
+    s = net->slot;
     x.data = net->arena;
     x.counts = 1;
     for (unsigned i = 0; i < net->config->layers; i++, l++, s++) {
@@ -274,8 +274,8 @@ int ls_update(ls_net *net, float momentum)
     if (!(net->flags & LS_GATHER))
         return LS_NOT_LEARNING;
     for (unsigned i = 0; i < net->config->layers; i++) {
-        const ls_slot *s = net->config->slot + i;
-        uint32_t n = s->gathered ? net->config->layer[i].learnt : 0;
+        const ls_slot *s = net->slot + i;
+        uint32_t n = s->gathered && (net->trainable >> i & 1u) ? net->config->layer[i].learnt : 0;
         for (uint32_t j = 0; j < n; j++) {
             s->weight[j] -= net->rate * s->gathered[j];
             s->gathered[j] *= momentum;

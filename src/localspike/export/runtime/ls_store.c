@@ -22,7 +22,7 @@ static uint32_t sum_of(uint32_t crc, const void *data, size_t bytes)
 /* Bytes that layer i has learnt, and where they are. */
 static uint32_t part(const ls_net *net, unsigned i, ls_weight **weight)
 {
-    const ls_slot *s = net->config->slot + i;
+    const ls_slot *s = net->slot + i;
     *weight = s->weight;
     return s->pre ? net->config->layer[i].learnt * (uint32_t)sizeof(ls_weight) : 0u;
 }

@@ -12,6 +12,7 @@
 
 static uint32_t arena[(LS_ARENA_GATHER + 3u) / 4u], before[(LS_ARENA_GATHER + 3u) / 4u];
 static ls_net net;
+static ls_slot slots[LS_LAYERS];
 static int bad;
 
 typedef struct {
@@ -64,7 +65,7 @@ static void unharmed(const char *what)
 static void begin(uint32_t flags)
 {
     memset(arena, 0, sizeof arena);
-    expect("ls_init", ls_init(&net, &ls_model, arena, sizeof arena, flags), LS_OK);
+    expect("ls_init", ls_init(&net, &ls_model, slots, arena, sizeof arena, flags), LS_OK);
     ls_set_rate(&net, VECTOR_RATE);
 }
 
@@ -81,12 +82,13 @@ static void check_arguments(void)
     uint32_t wrong = LS_INPUTS;
     begin(LS_INFER);
     memcpy(before, arena, sizeof arena);
-    expect("flags", ls_init(&net, &ls_model, arena, sizeof arena, 7u), LS_BAD_ARGUMENT);
-    expect("no net", ls_init(NULL, &ls_model, arena, sizeof arena, LS_INFER), LS_BAD_ARGUMENT);
-    expect("no arena", ls_init(&net, &ls_model, NULL, sizeof arena, LS_INFER), LS_BAD_ARENA);
-    expect("a small arena", ls_init(&net, &ls_model, arena, 8u, LS_INFER), LS_BAD_ARENA);
+    expect("flags", ls_init(&net, &ls_model, slots, arena, sizeof arena, 7u), LS_BAD_ARGUMENT);
+    expect("no net", ls_init(NULL, &ls_model, slots, arena, sizeof arena, LS_INFER), LS_BAD_ARGUMENT);
+    expect("no slots", ls_init(&net, &ls_model, NULL, arena, sizeof arena, LS_INFER), LS_BAD_ARGUMENT);
+    expect("no arena", ls_init(&net, &ls_model, slots, NULL, sizeof arena, LS_INFER), LS_BAD_ARENA);
+    expect("a small arena", ls_init(&net, &ls_model, slots, arena, 8u, LS_INFER), LS_BAD_ARENA);
     expect("an odd arena",
-           ls_init(&net, &ls_model, (char *)arena + 1, sizeof arena - 4u, LS_INFER), LS_BAD_ARENA);
+           ls_init(&net, &ls_model, slots, (char *)arena + 1, sizeof arena - 4u, LS_INFER), LS_BAD_ARENA);
     expect("no counts", ls_step(&net, NULL), LS_BAD_ARGUMENT);
     expect("an event", ls_step_events(&net, &wrong, 1u), LS_BAD_EVENT);
     expect("no events", ls_step_events(&net, NULL, 1u), LS_BAD_ARGUMENT);

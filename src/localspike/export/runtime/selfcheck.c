@@ -10,6 +10,7 @@
 
 static uint32_t arena[(LS_ARENA_GATHER + 3u) / 4u];
 static ls_net net;
+static ls_slot slots[LS_LAYERS];
 
 static uint32_t crc_of(uint32_t crc, const void *data, size_t bytes)
 {
@@ -26,8 +27,8 @@ static uint32_t crc_of(uint32_t crc, const void *data, size_t bytes)
 static uint32_t spikes_of(uint32_t crc)
 {
     for (unsigned i = 0; i < LS_LAYERS; i++) {
-        if (ls_model.slot[i].spikes)
-            crc = crc_of(crc, ls_model.slot[i].spikes, (ls_model.layer[i].neurons + 7u) / 8u);
+        if (slots[i].spikes)
+            crc = crc_of(crc, slots[i].spikes, (ls_model.layer[i].neurons + 7u) / 8u);
     }
     return crc;
 }
@@ -59,15 +60,15 @@ static int run(uint32_t flags, uint32_t *spikes)
 static int hashes(const char *name, uint32_t flags, uint32_t want_spikes, uint32_t want_weights)
 {
     uint32_t spikes, weights = 0;
-    int code = ls_init(&net, &ls_model, arena, sizeof arena, flags);
+    int code = ls_init(&net, &ls_model, slots, arena, sizeof arena, flags);
     if (code != LS_OK)
         return failed("ls_init", code, LS_OK);
     ls_set_rate(&net, VECTOR_RATE);
     if (run(flags, &spikes))
         return 1;
     for (unsigned i = 0; i < LS_LAYERS; i++)
-        if (ls_model.slot[i].pre)
-            weights = crc_of(weights, ls_model.slot[i].weight,
+        if (slots[i].pre)
+            weights = crc_of(weights, slots[i].weight,
                              ls_model.layer[i].learnt * sizeof(ls_weight));
     printf("selfcheck: %s: spikes %08lx, weights %08lx\n", name, (unsigned long)spikes,
            (unsigned long)weights);
@@ -78,7 +79,7 @@ static int hashes(const char *name, uint32_t flags, uint32_t want_spikes, uint32
 
 static int refusals(void)
 {
-    if (ls_init(&net, &ls_model, arena, LS_ARENA_INFER - 4u, LS_INFER) != LS_BAD_ARENA)
+    if (ls_init(&net, &ls_model, slots, arena, LS_ARENA_INFER - 4u, LS_INFER) != LS_BAD_ARENA)
         return failed("an arena too small", LS_OK, LS_BAD_ARENA);
     if (ls_arena_bytes(&ls_model, LS_INFER) != LS_ARENA_INFER)
         return failed("arena, infer", (long)ls_arena_bytes(&ls_model, LS_INFER), LS_ARENA_INFER);
