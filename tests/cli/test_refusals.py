@@ -233,8 +233,8 @@ def test_predict_refuses_files_that_are_none(
     [
         (
             [],
-            r"of {demo, compare, reproduce, train, eval, predict, verify, list, info, cost, export, data, "
-            r"bench}",
+            r"of {demo, compare, reproduce, train, eval, predict, verify, list, info, cost, "
+            r"export, data, bench}",
         ),
         (["trian"], r"Unrecognized options: trian\. Available subcommands: demo, compare"),
         (["list", "--jsn"], r"unknown option --jsn of localspike list\. Nearest names: --json"),
