@@ -35,8 +35,8 @@ def accuracy(place: str) -> Iterator[str]:
     yield f"### {TITLES[place]}"
     yield ""
     yield (
-        f"{first['test_samples']:,} test samples, {len(first['curve'])} epochs, seeds "
-        f"{', '.join(map(str, SEEDS[place]))}."
+        f"{first['test_samples']:,} test samples, {len(first['curve'])} epochs; every rule is to "
+        f"have the seeds {', '.join(map(str, SEEDS[place]))}."
     )
     yield ""
     yield "| rule | test accuracy, % (seeds) | minus BPTT, points [95 %] | local | step size |"

@@ -158,6 +158,7 @@ def test_a_shortened_grid_sends_its_best_two_to_full_length(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contest = study["contest"]
+    monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
     assert not list(contest.finalist_jobs(["cifar10/tess"]))
     _grid(contest, monkeypatch, tmp_path)
     jobs = list(contest.finalist_jobs(["cifar10/tess", "keywords-fc/tess"]))
