@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from localspike import models, rules
 from localspike.errors import ConfigError, IllegalError
 from localspike.export import plan_of
 from localspike.export.vectors import make_vectors
+from localspike.learn import online
 from localspike.nn import ALIF, LIF, Conv2d, Linear, Network, Readout, Spiking, fold
 
 
@@ -97,6 +99,27 @@ def test_learnt_weights_fit_only_what_stays_beside_them() -> None:
             plans.append(plan_of(fold(net()), rules.tess(), learns=learns))
     hashes = [plan.hash for plan in plans]
     assert hashes[0] == hashes[1] and len(set(hashes[1:])) == 3
+
+
+def test_what_a_rule_does_not_teach_does_not_learn() -> None:
+    """Asked for by name, or a silent rule under a name of its own."""
+    silent = replace(rules.frozen(), name="mine")
+    plan = plan_of(fold(net()), silent, learns=["hidden1", "readout"])
+    assert [layer.signal for layer in plan.layers] == ["none", "error"]
+    with pytest.raises(IllegalError, match="no such block"):
+        plan_of(fold(net()), silent, learns=["hidden9"])
+
+
+def test_dropout_is_left_behind() -> None:
+    """So the online mode draws no masks either: two passes of one learner give equal logits."""
+    made = net(dropout=0.5)
+    with pytest.raises(IllegalError, match="no dropout"):
+        plan_of(models.mlp(20, (12,), 4, dropout=0.5, standardised=False), rules.tess())
+    plan_of(fold(made), rules.tess())
+    learner = online(made, rules.tess(), rate=1e-9)
+    frames = torch.ones(12, 1, 20)
+    first, second = (learner.fit(frames, torch.tensor([1])).logits for _ in range(2))
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
 
 
 def test_vectors_are_of_whole_sequences() -> None:

@@ -36,7 +36,7 @@ def plan_of(
     matrices:
         The matrices of a rule whose signal stores some, as its bound signals have them.
     learns:
-        The blocks that learn on the device; None takes all that the rule teaches.
+        The blocks that learn on the device, of those that the rule teaches; None takes all.
 
     Raises
     ------
@@ -51,9 +51,10 @@ def plan_of(
     (476, 21228)
     """
     about = describe(net, rule)
-    taught = _taught(about) if learns is None else set(learns)
-    if unknown := taught - {block.name for block in about.blocks}:
+    asked = {block.name for block in about.blocks}
+    if learns is not None and (unknown := set(learns) - asked):
         raise IllegalError("no such block to learn", got=", ".join(sorted(unknown)))
+    taught = _taught(about) & (asked if learns is None else set(learns))
     check(about, taught)
     layers: list[Layer] = []
     for block in about.blocks:
@@ -83,6 +84,7 @@ def _check_sizes(layer: Layer) -> None:
 
 
 def _taught(about: Description) -> set[str]:
+    """The blocks that the rule teaches."""
     silent = about.rule["signal"]["kind"] == "Silent"
     return {b.name for b in about.blocks if b.learns and (b.kind == "readout" or not silent)}
 

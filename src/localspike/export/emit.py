@@ -151,7 +151,7 @@ def _layer(i: int, layer: Layer) -> Iterator[str]:
 
 def _kernels(i: int, layer: Layer) -> dict[str, str]:
     """Which kernels the layer is run and learnt by; null where it has no such part."""
-    learns, posts = layer.signal != "none", layer.post_gain != 0.0 and layer.spikes
+    learns, posts = layer.signal != "none", layer.post_gain != 0.0
     whole = posts or layer.recurrent
     learn = "ls_learn_all" if whole else "ls_learn_causal" if layer.is_map else "ls_learn_vector"
     read = "ls_read_map" if layer.side else "ls_read_vector"

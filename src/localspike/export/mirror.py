@@ -115,7 +115,7 @@ class Mirror:
         slot.spikes[...] = fired
         slot.v[fired] -= F(layer.reset)
         slot.out[...] = _pooled(layer, slot.spikes)
-        if slot.latent is not None and layer.signal == "class":
+        if slot.latent is not None:
             slot.latent[...] = F(layer.latent_decay) * slot.latent + _latents(layer, slot)
 
     # -- learning ----------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def _slot(layer: Layer) -> Slot:
         out=np.zeros((shape.out_h // side, shape.out_w // side, shape.out_c), F),
         pre=np.zeros(shape.inputs, F),
         loop_pre=np.zeros(shape.neurons, F) if layer.loop else None,
-        post=np.zeros(map_of, F) if learns and layer.post_gain and layer.spikes else None,
+        post=np.zeros(map_of, F) if learns and layer.post_gain else None,
         latent=np.zeros(layer.latents, F) if layer.latent_decay else None,
     )
 

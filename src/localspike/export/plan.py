@@ -6,9 +6,8 @@ Feature maps are channels innermost here, as on the device; PyTorch's are channe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import accumulate
-from math import prod
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
@@ -86,7 +85,7 @@ class Layer:
     pre_decay: float
     post_decay: float
     pre_gain: float
-    post_gain: float
+    post_gain: float  # 0 of a readout
     bias_decay: float
     psi: str
     psi_height: float
@@ -157,7 +156,7 @@ class Plan:
     def hash(self) -> int:
         """CRC32 of everything but the weights that learn: what those must fit."""
         plain = [
-            {k: v for k, v in asdict(layer).items() if not isinstance(v, np.ndarray)}
+            {f.name: getattr(layer, f.name) for f in fields(layer) if f.repr}
             | {"bias": layer.bias is not None, "fixed": _fixed(layer)}
             for layer in self.layers
         ]
@@ -227,7 +226,7 @@ def _buffers(layer: Layer, mode: Mode) -> dict[str, int]:
     found |= {"weights": 4 * layer.learnt, "pre trace": 4 * layer.shape.inputs}
     if layer.loop:
         found["recurrent pre trace"] = 4 * n
-    if layer.post_gain and layer.spikes:
+    if layer.post_gain:
         found["post trace"] = 4 * n
         found["past spikes"] = bits if layer.loop else 0
     if layer.latent_decay:
@@ -245,12 +244,6 @@ def _aligned(n: int) -> int:
     return -(-n // 4) * 4
 
 
-def table(plan: Plan, mode: Mode) -> list[tuple[str, dict[str, int], int]]:
-    """Name, buffers and their sum by layer, for manifests and refusals."""
-    found = plan.buffers(mode).items()
-    return [(name or "net", parts, sum(parts.values())) for name, parts in found]
-
-
 def numbers(plan: Plan) -> Mapping[str, Any]:
     """What a manifest says of a plan."""
     return {
@@ -263,5 +256,5 @@ def numbers(plan: Plan) -> Mapping[str, Any]:
         "flash_bytes": plan.flash,
         "arena_bytes": {mode: plan.arena(mode) for mode in MODES},
         "buffers": {mode: plan.buffers(mode) for mode in MODES},
-        "parameters": sum(prod((layer.learnt,)) for layer in plan.layers),
+        "parameters": sum(layer.learnt for layer in plan.layers),
     }

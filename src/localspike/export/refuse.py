@@ -55,9 +55,11 @@ def _check_block(block: BlockDescription) -> None:
     if neuron.kind != "LIF" or neuron.fires_at_threshold or neuron.reset == "hard":
         got = neuron.kind if neuron.kind != "LIF" else f"reset {neuron.reset}, fires at threshold"
         _refuse(name, got, "a LIF with soft reset that fires above its threshold")
-    pools = [op for op in block.tail if op not in ("Flatten", "Dropout")]
+    pools = [op for op in block.tail if op not in ("Flatten",)]
     if len(pools) > 1 or any(op not in ("MaxPool", "AvgPool", "GlobalAvgPool") for op in pools):
-        _refuse(name, f"tail {list(block.tail)}", "at most one pooling")
+        _refuse(
+            name, f"tail {list(block.tail)}", "at most one pooling, no dropout", "Use nn.fold first"
+        )
 
 
 def _check_rule(about: Description) -> None:

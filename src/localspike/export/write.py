@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import emit
-from .plan import MODES, Plan, numbers, table
+from .plan import MODES, Plan, numbers
 from .vectors import header, make_vectors
 
 RUNTIME = ("ls.h", "ls_inside.h", "ls.c", "ls_map.c", "ls_learn.c", "ls_store.c", "Makefile")
@@ -42,8 +42,9 @@ def files_of(plan: Plan, counts: NDArray[np.uint8] | None = None) -> dict[str, s
 def budget_table(plan: Plan) -> str:
     """Bytes per layer and mode as a table."""
     rows = [f"{'layer':<12}" + "".join(f"{mode:>12}" for mode in MODES)]
-    by_mode = {mode: {name: total for name, _, total in table(plan, mode)} for mode in MODES}
-    for name in by_mode["infer"]:
-        rows.append(f"{name:<12}" + "".join(f"{by_mode[mode][name]:>12,}" for mode in MODES))
+    by_mode = [plan.buffers(mode) for mode in MODES]
+    for name in by_mode[0]:
+        totals = (f"{sum(buffers[name].values()):>12,}" for buffers in by_mode)
+        rows.append(f"{name or 'net':<12}" + "".join(totals))
     totals = (f"{plan.arena(mode):>12,}" for mode in MODES)
     return "\n".join([*rows, f"{'arena':<12}" + "".join(totals)])

@@ -12,15 +12,16 @@ from .layer import Spiking
 from .network import Network
 from .readout import Readout
 from .synapse import Conv2d, Linear, Synapse
+from .tail import Dropout
 
 
 @torch.no_grad()
 def fold(net: Network) -> Network:
     """The same network with plain weights: gains, standardisation and running statistics in them.
 
-    A synapse with running statistics gets a bias, its constant current. Logits and spikes are the
-    same but for rounding; gradients are not, for what is learnt from here on are the weights
-    themselves.
+    A synapse with running statistics gets a bias, its constant current; dropout, which only
+    training draws, is left out. Logits and spikes are the same but for rounding; gradients are not,
+    for what is learnt from here on are the weights themselves.
 
     >>> from localspike.nn import models
     >>> net = models.mlp(12, (8,), 4)
@@ -32,8 +33,10 @@ def fold(net: Network) -> Network:
     for block in folded.modules_by_name.values():
         inner = cast("Spiking | Readout", block)
         inner.synapse = plain(inner.synapse)
-        if isinstance(inner, Spiking) and inner.recurrent is not None:
-            inner.recurrent = cast(Linear, plain(inner.recurrent))
+        if isinstance(inner, Spiking):
+            inner.tail = tuple(op for op in inner.tail if not isinstance(op, Dropout))
+            if inner.recurrent is not None:
+                inner.recurrent = cast(Linear, plain(inner.recurrent))
     return folded
 
 

@@ -23,6 +23,7 @@ from ..learn.atomic import write_atomically, writing
 from ..learn.credit import Credit
 from ..learn.loss import CrossEntropy
 from ..nn import fold
+from ..rules import Rule
 from .use import Run, learner_of, load_run
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KM]?)i?B?", re.IGNORECASE)
@@ -132,14 +133,11 @@ def plan_of_run(run: Run, learn: str) -> Plan:
             fix="Train on event data, or encode the images as spikes",
         )
     net = fold(run.net)
-    names = list(net.modules_by_name)
-    asked = _asked(learn, names)
-    silent = config.rule.name == "frozen"
-    learns = {name for name in asked if not silent or name == names[-1]}
+    learns = _asked(learn, list(net.modules_by_name))
     if learns:
         _check_loss(config)
     plan = plan_of(net, learner.rule, matrices_of(learner.credit), learns, config.recipe)
-    return replace(plan, notes=tuple(_notes(run, plan)))
+    return replace(plan, notes=tuple(_notes(run, learner.rule, plan)))
 
 
 def _asked(learn: str, names: list[str]) -> list[str]:
@@ -175,7 +173,7 @@ def matrices_of(credit: Credit) -> dict[str, Tensor]:
     return found
 
 
-def _notes(run: Run, plan: Plan) -> Iterator[str]:
+def _notes(run: Run, rule: Rule, plan: Plan) -> Iterator[str]:
     config, shape = run.config, list(run.net.sample_shape)
     if len(shape) == 3:
         yield f"Input i is channel i % {shape[0]} of pixel i // {shape[0]}, row by row."
@@ -183,7 +181,7 @@ def _notes(run: Run, plan: Plan) -> Iterator[str]:
         yield "Inputs are numbered as a sample's frame is flattened, channels outermost."
     if any(layer.basis is not None and layer.signal == "class" for layer in plan.layers):
         yield "Stored bases stay as they are."
-    if getattr(learner_of(run).rule.signal, "votes", False):
+    if getattr(rule.signal, "votes", False):
         yield "Layers do not vote beside the readout."
     if config.data.options.get("counts") is not True:
         yield "It was trained on whether there was an event: give 1 for any number."

@@ -51,12 +51,17 @@ static inline float membrane(const ls_layer *l, const ls_slot *s, uint32_t i)
     return s->v[i] + (bit(s->spikes, i) ? l->reset : 0.0f);
 }
 
-/* Where the output element at (y, x, c) belongs among the latents. */
-static inline uint32_t latent_of(const ls_layer *l, uint32_t y, uint32_t x, uint32_t c)
+/* The latent of channel 0 of the output at (y, x), and how far apart those of its channels are. */
+static inline uint32_t latent_of(const ls_layer *l, uint32_t y, uint32_t x)
 {
     if (!l->side)
-        return (y * (l->shape.out_w / l->pooled) + x) * l->shape.out_c + c;
-    return (c * l->side + y / l->window) * l->side + x / l->window;
+        return (y * (l->shape.out_w / l->pooled) + x) * l->shape.out_c;
+    return y / l->window * l->side + x / l->window;
+}
+
+static inline uint32_t latent_stride(const ls_layer *l)
+{
+    return l->side ? (uint32_t)l->side * l->side : 1u;
 }
 
 #endif

@@ -159,12 +159,13 @@ const float *ls_class_signal(ls_net *net, const ls_layer *l, const ls_slot *s, i
 static int post_row(const ls_layer *l, const ls_slot *s, const float *m, unsigned y, unsigned x,
                     const ls_state *trace, float *row)
 {
-    uint32_t i = (y * l->shape.out_w + x) * l->shape.out_c;
+    uint32_t i = (y * l->shape.out_w + x) * l->shape.out_c, stride = latent_stride(l);
     int any = 0;
-    for (unsigned c = 0; c < l->shape.out_c; c++, i++) {
+    m += latent_of(l, y / l->pooled, x / l->pooled);
+    for (unsigned c = 0; c < l->shape.out_c; c++, i++, m += stride) {
         float value = 0.0f;
         if (!l->takes || l->takes(l, s, y, x, c)) {
-            value = m[latent_of(l, y / l->pooled, x / l->pooled, c)];
+            value = *m;
             if (trace)
                 value *= trace[i];
             else if (l->psi)

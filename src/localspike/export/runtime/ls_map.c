@@ -57,16 +57,18 @@ void ls_pool(ls_net *net, const ls_layer *l, ls_slot *s)
     (void)net;
     clear(s->out, l->counts ? l->outputs : (l->outputs + 7u) / 8u);
     for (uint32_t y = 0; y < h * side; y++)
-        for (uint32_t x = 0; x < w * side; x++)
+        for (uint32_t x = 0; x < w * side; x++) {
+            uint32_t from = (y * l->shape.out_w + x) * l->shape.out_c;
+            uint32_t to = (y / side * w + x / side) * l->shape.out_c;
             for (uint32_t c = 0; c < l->shape.out_c; c++) {
-                uint32_t to = ((y / side) * w + x / side) * l->shape.out_c + c;
-                if (!bit(s->spikes, (y * l->shape.out_w + x) * l->shape.out_c + c))
+                if (!bit(s->spikes, from + c))
                     continue;
                 if (l->counts)
-                    s->out[to]++;
+                    s->out[to + c]++;
                 else
-                    set_bit(s->out, to);
+                    set_bit(s->out, to + c);
             }
+        }
 }
 
 /* The first spike of a window takes its signal; with none, the first neuron. */
@@ -87,9 +89,11 @@ void ls_read_map(const ls_layer *l, const ls_slot *s, float *latent)
     uint32_t i = 0;
     clear(latent, l->latents * sizeof(float));
     for (uint32_t y = 0; y < l->shape.out_h / l->pooled; y++)
-        for (uint32_t x = 0; x < l->shape.out_w / l->pooled; x++)
-            for (uint32_t c = 0; c < l->shape.out_c; c++)
-                latent[latent_of(l, y, x, c)] += (float)count(out, i++);
+        for (uint32_t x = 0; x < l->shape.out_w / l->pooled; x++) {
+            float *to = latent + latent_of(l, y, x);
+            for (uint32_t c = 0; c < l->shape.out_c; c++, to += latent_stride(l))
+                *to += (float)count(out, i++);
+        }
     for (i = 0; i < l->latents; i++)
         latent[i] *= l->latent_unit;
 }
