@@ -1,0 +1,71 @@
+/* A keyword spotter that adapts to its speaker. clips.h holds what the device would hear.
+ *
+ * For every speaker, twice: start from the exported weights, hear half of the clips with learning off
+ * (before), learn from the other half, hear the first half again (after). The halves then change places.
+ */
+#include <stdio.h>
+
+#include "clips.h"
+#include "ls_model.h"
+
+#define MODE (GATHERED ? LS_LEARN | LS_GATHER : LS_LEARN)
+#define BYTES (GATHERED ? LS_ARENA_GATHER : LS_ARENA_LEARN)
+
+static uint32_t arena[(BYTES + 3u) / 4u];
+static ls_slot slots[LS_LAYERS];
+static ls_net net;
+
+/* One clip, with its label if it is to be learnt from; the word that was heard. */
+static int hear(unsigned clip, int label)
+{
+    const uint8_t *channel = clip_events + clip_begins[clip];
+    uint32_t index[MOST_EVENTS];
+    ls_reset(&net);
+    for (unsigned t = 0; t < STEPS; t++) {
+        unsigned n = clip_counts[clip][t];
+        for (unsigned i = 0; i < n; i++)
+            index[i] = *channel++;
+        if (ls_step_events(&net, index, n) != LS_OK || (label >= 0 && ls_learn(&net, label) != LS_OK))
+            return -1;
+    }
+    if (label >= 0 && GATHERED)
+        ls_update(&net, MOMENTUM);
+    return ls_predict(&net);
+}
+
+/* Clips of a half that are understood. */
+static unsigned understood(const speaker *s, unsigned half)
+{
+    unsigned right = 0;
+    for (unsigned i = 0; i < s->clips; i++)
+        if (clip_half[s->first + i] == half)
+            right += hear(s->first + i, -1) == clip_label[s->first + i];
+    return right;
+}
+
+static void learn(const speaker *s, unsigned half)
+{
+    for (unsigned epoch = 0; epoch < EPOCHS; epoch++)
+        for (unsigned i = 0; i < s->clips; i++)
+            if (clip_half[s->first + i] == half)
+                hear(s->first + i, clip_label[s->first + i]);
+}
+
+int main(void)
+{
+    for (unsigned k = 0; k < SPEAKERS; k++) {
+        const speaker *s = speakers + k;
+        unsigned before = 0, after = 0;
+        for (unsigned half = 0; half < 2; half++) {
+            if (ls_init(&net, &ls_model, slots, arena, sizeof arena, MODE) != LS_OK)
+                return 1;
+            ls_set_rate(&net, RATE);
+            ls_set_trainable(&net, LAYERS);
+            before += understood(s, half);
+            learn(s, 1u - half);
+            after += understood(s, half);
+        }
+        printf("speaker %s: clips %u, before %u, after %u\n", s->name, s->clips, before, after);
+    }
+    return 0;
+}
