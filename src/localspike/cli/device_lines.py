@@ -1,0 +1,113 @@
+"""What `localspike cost` prints of a network on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .output import table
+
+Tree = dict[str, Any]
+SHARED = "(shared)"
+WORK = ("forward", "signal", "change")
+
+
+def device_lines(device: Tree) -> list[str]:
+    """Bytes by layer and buffer, flash, products, and every rule beside the plan."""
+    if not device["exported"]:
+        return [f"No C for a device: {device['reason']}"]
+    learns = ", ".join(device["learns"]) or "nothing"
+    lines = [f"on a device, as `localspike export c` has it; learns: {learns}. Bytes of the arena:"]
+    if device["reason"]:
+        lines.insert(0, f"Only to infer on a device: {device['reason']}")
+    return [
+        *lines,
+        table([*_byte_rows(device)]),
+        "",
+        f"flash, {device['flash_bytes']:,} bytes in all:",
+        table([*_flash_rows(device)]),
+        "",
+        *_work_lines(device),
+        "",
+        "arena under every rule, bytes: buffers to infer, weights, float32 state; no scratch:",
+        table([*_rule_rows(device)]),
+        *_undefined(device),
+    ]
+
+
+def _modes(device: Tree) -> tuple[str, ...]:
+    return ("infer", "learn", "gather") if device["learns"] else ("infer",)
+
+
+def _byte_rows(device: Tree) -> Iterator[tuple[str, ...]]:
+    """A row for every buffer, then the sums; BPTT's column is worked out, not emitted."""
+    bptt, modes = device["bptt"], _modes(device)
+    yield ("layer", "buffer", *modes, f"BPTT, T = {bptt['steps']}")
+    columns = [*(device["buffers"][mode] for mode in modes), bptt["buffers"]]
+    for layer in bptt["buffers"]:
+        for buffer in dict.fromkeys(name for held in columns for name in held[layer]):
+            held = (f"{c[layer][buffer]:,}" if buffer in c[layer] else "" for c in columns)
+            yield (layer or SHARED, buffer, *held)
+    totals = (f"{device['arena_bytes'][mode]:,}" for mode in modes)
+    yield ("arena", "", *totals, f"{bptt['bytes']:,}")
+
+
+def _flash_rows(device: Tree) -> Iterator[tuple[str, ...]]:
+    kinds = tuple(dict.fromkeys(kind for held in device["tables"].values() for kind in held))
+    yield ("layer", *kinds)
+    for layer, held in device["tables"].items():
+        yield (layer, *(f"{held[kind]:,}" if kind in held else "" for kind in kinds))
+
+
+def _work_lines(device: Tree) -> list[str]:
+    """Products of a step, with and without learning; at rates where some are known."""
+    rates = device.get("rates")
+    said = ["multiply-accumulates of a step on a device, at most"]
+    if rates is not None:
+        given = ", ".join(f"{name} {rate:.3g}" for name, rate in rates.items())
+        said.append(f", and at spikes per neuron and step of: {given}")
+    every = [device["macs"]] + ([device["operations"]] if rates is not None else [])
+    heads = [(*WORK, "to infer", "to learn"), tuple(f"{kind}, at rates" for kind in WORK[::2])]
+    heads[1] += ("to infer, at rates", "to learn, at rates")
+    rows = [("layer", *(head for part in heads[: len(every)] for head in part))]
+    for layer in [*device["macs"], None]:
+        cells = [layer or "all"]
+        for at, tree in enumerate(every):
+            cells += _cells(_summed(tree, layer), WORK[::2] if at else WORK)
+        rows.append(tuple(cells))
+    return ["".join(said) + ":", table(rows)]
+
+
+def _summed(tree: Tree, layer: str | None) -> dict[str, float]:
+    chosen = tree.values() if layer is None else [tree[layer]]
+    return {kind: sum(each[kind] for each in chosen) for kind in WORK}
+
+
+def _cells(each: dict[str, float], kinds: tuple[str, ...]) -> list[str]:
+    numbers = [*(each[kind] for kind in kinds), each["forward"], sum(each.values())]
+    return [f"{number:,.0f}" for number in numbers]
+
+
+def _rule_rows(device: Tree) -> Iterator[tuple[str, ...]]:
+    bptt, idle = device["bptt"], device["arena_bytes"]["infer"]
+    yield (
+        "rule",
+        *(layer or SHARED for layer in bptt["buffers"]),
+        "arena",
+        "x infer",
+        "MACs a step",
+    )
+    rows = {name: rule for name, rule in device["rules"].items() if rule["defined"]}
+    rows[f"bptt, T = {bptt['steps']}"] = bptt
+    for name, rule in rows.items():
+        layers = (f"{sum(held.values()):,}" for held in rule["buffers"].values())
+        macs = f"{rule['macs']:,}" if "macs" in rule else ""
+        yield (name, *layers, f"{rule['bytes']:,}", f"{rule['bytes'] / idle:.1f}", macs)
+
+
+def _undefined(device: Tree) -> list[str]:
+    return [
+        f"{name} is not defined there: {rule['reason']}."
+        for name, rule in device["rules"].items()
+        if not rule["defined"]
+    ]
