@@ -60,32 +60,26 @@ def _flash_rows(device: Tree) -> Iterator[tuple[str, ...]]:
 
 
 def _work_lines(device: Tree) -> list[str]:
-    """Products of a step, with and without learning; at rates where some are known."""
+    """Products of a step: `forward` is all of one that infers; at rates where some are known."""
     rates = device.get("rates")
     said = ["multiply-accumulates of a step on a device, at most"]
     if rates is not None:
         given = ", ".join(f"{name} {rate:.3g}" for name, rate in rates.items())
         said.append(f", and at spikes per neuron and step of: {given}")
     every = [device["macs"]] + ([device["operations"]] if rates is not None else [])
-    heads = [(*WORK, "to infer", "to learn"), tuple(f"{kind}, at rates" for kind in WORK[::2])]
-    heads[1] += ("to infer, at rates", "to learn, at rates")
-    rows = [("layer", *(head for part in heads[: len(every)] for head in part))]
+    kinds = (*WORK, "a learning step") if device["learns"] else WORK[:1]
+    heads = (f"{kind}{', at rates' * at}" for at in range(len(every)) for kind in kinds)
+    rows = [("layer", *heads)]
     for layer in [*device["macs"], None]:
-        cells = [layer or "all"]
-        for at, tree in enumerate(every):
-            cells += _cells(_summed(tree, layer), WORK[::2] if at else WORK)
-        rows.append(tuple(cells))
+        summed = (_summed(tree, layer) for tree in every)
+        rows.append((layer or "all", *(f"{each[kind]:,.0f}" for each in summed for kind in kinds)))
     return ["".join(said) + ":", table(rows)]
 
 
 def _summed(tree: Tree, layer: str | None) -> dict[str, float]:
     chosen = tree.values() if layer is None else [tree[layer]]
-    return {kind: sum(each[kind] for each in chosen) for kind in WORK}
-
-
-def _cells(each: dict[str, float], kinds: tuple[str, ...]) -> list[str]:
-    numbers = [*(each[kind] for kind in kinds), each["forward"], sum(each.values())]
-    return [f"{number:,.0f}" for number in numbers]
+    found = {kind: sum(each[kind] for each in chosen) for kind in WORK}
+    return found | {"a learning step": sum(found.values())}
 
 
 def _rule_rows(device: Tree) -> Iterator[tuple[str, ...]]:

@@ -77,7 +77,7 @@ def device_costs(
     >>> from localspike.recipes import recipe
     >>> found = device_costs(recipe("keywords-tess"), Asked(rules=("tess",)))
     >>> found["arena_bytes"]["infer"], found["bptt"]["bytes"] > found["arena_bytes"]["learn"]
-    (1856, True)
+    (1816, True)
     """
     asked = asked or Asked()
     setting = replace(setting_of(config, asked), batch=1, static=False)
@@ -104,13 +104,14 @@ def _planned(config: RunConfig, net: Network, learn: str) -> tuple[Plan | None, 
     reason = None
     for what in dict.fromkeys((learn, "none")):
         try:
-            return plan_of_run(_untrained(config, net), what), reason
+            return plan_of_run(untrained(config, net), what), reason
         except LocalspikeError as error:
             reason = reason or str(error)
     return None, reason
 
 
-def _untrained(config: RunConfig, net: Network) -> Run:
+def untrained(config: RunConfig, net: Network) -> Run:
+    """A run that has not been: its network as it is made, its rule's own tensors likewise."""
     own = build_learner(config, net, None).credit.own_parameters()
     classes = data.info(config.data.name).classes
     held = {f"own.{name}": x.detach() for name, x in own.items()}
