@@ -113,9 +113,9 @@ def on_device(frame: torch.Tensor) -> NDArray[np.uint8]:
     return found
 
 
-def written(plan: Plan, folder: Path) -> Path:
-    """An export's files in a folder."""
-    for name, text in files_of(plan).items():
+def written(plan: Plan, folder: Path, counts: NDArray[np.uint8] | None = None) -> Path:
+    """An export's files in a folder; ``counts`` are its self-check's events, if not random."""
+    for name, text in files_of(plan, counts).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
