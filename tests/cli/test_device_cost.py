@@ -113,7 +113,7 @@ def test_pooling_moves_what_a_layer_sends_on() -> None:
         return device_costs(config, FEW)["buffers"]["learn"]
 
     most, mean = found(pooling="max"), found(pooling="avg")
-    assert most["conv1"]["output"] * 8 == mean["conv1"]["output"] == 17 * 17 * 4 // 32 * 32
+    assert (most["conv1"]["output"], mean["conv1"]["output"]) == (148, 17 * 17 * 4)
     for layer in most:
         assert {k: n for k, n in most[layer].items() if k != "output"} == {
             k: n for k, n in mean[layer].items() if k != "output"
@@ -135,6 +135,6 @@ def test_what_cannot_be_exported_is_named(command: Callable[..., Said]) -> None:
 def test_what_learns_is_named_as_for_an_export(learn: str, command: Callable[..., Said]) -> None:
     with pytest.raises(ConfigError, match=r"last-1 … last-3"):
         device_costs(recipe("keywords-tess"), FEW, learn)
-    for name in ("keywords-tess", "cifar10-tess"):
+    for name in ("keywords-tess", *(["cifar10-tess"] if learn != "last-4" else [])):
         said = command("cost", name, "--rules", "tess", "--learn", learn)
         assert said.code == 2 and said.out == "" and said.err.count("\n") == 1

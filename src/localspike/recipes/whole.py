@@ -60,7 +60,7 @@ def _make(folder: Path, made: list[Path]) -> None:
         missing.append(folder)
         folder = folder.parent
     if not folder.is_dir():
-        raise NotADirectoryError(ENOTDIR, f"{folder} is a file")
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR))
     for each in reversed(missing):
         each.mkdir()
         made.append(each)
