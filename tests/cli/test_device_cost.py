@@ -80,6 +80,24 @@ def test_the_table_has_every_buffer_beside_bptt_and_every_rule(
     assert "tp is not defined there: contrasting a batch" in said.out
 
 
+def test_a_rule_s_bytes_are_the_plan_s_but_for_scratch_and_copies_of_inputs() -> None:
+    """And few rules stand beside each other buffer by buffer."""
+    config = changed("keywords-tess", post_gain=1.0)
+    found = device_costs(config, FEW)
+    plan, rule = found["buffers"]["learn"], found["rules"]["tess"]["buffers"]
+    assert plan[""].pop("scratch") and plan["readout"].pop("pre trace") == 4 * 200
+    assert {name: dict(sorted(held.items())) for name, held in plan.items()} == {
+        name: dict(sorted(held.items())) for name, held in rule.items()
+    }
+
+
+def test_few_rules_are_shown_by_buffer(command: Callable[..., Said]) -> None:
+    few = command("cost", "keywords-tess", "--rules", "tess,sltt").out.partition("the same by")[2]
+    assert re.search(r"^hidden1 +pre trace +320$", few, re.M)
+    assert re.search(r"^hidden2 +membrane +800 +800 +40,000$", few, re.M)
+    assert "the same by buffer" not in command("cost", "keywords-tess").out
+
+
 def test_time_is_in_bptt_s_bytes_alone() -> None:
     config = recipe("keywords-tess")
     one, two = (device_costs(config, replace(FEW, steps=steps)) for steps in (50, 100))

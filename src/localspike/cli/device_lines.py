@@ -9,6 +9,8 @@ from .output import table
 
 Tree = dict[str, Any]
 SHARED = "(shared)"
+FEW = 6
+"""Columns of bytes that fit in a line."""
 WORK = ("forward", "signal", "change")
 
 
@@ -32,6 +34,7 @@ def device_lines(device: Tree) -> list[str]:
         "arena under every rule, bytes: buffers to infer, weights, float32 state; no scratch:",
         table([*_rule_rows(device)]),
         *_undefined(device),
+        *_few_by_buffer(device),
     ]
 
 
@@ -42,12 +45,8 @@ def _modes(device: Tree) -> tuple[str, ...]:
 def _byte_rows(device: Tree) -> Iterator[tuple[str, ...]]:
     """A row for every buffer, then the sums; BPTT's column is worked out, not emitted."""
     bptt, modes = device["bptt"], _modes(device)
-    yield ("layer", "buffer", *modes, f"BPTT, T = {bptt['steps']}")
-    columns = [*(device["buffers"][mode] for mode in modes), bptt["buffers"]]
-    for layer in bptt["buffers"]:
-        for buffer in dict.fromkeys(name for held in columns for name in held[layer]):
-            held = (f"{c[layer][buffer]:,}" if buffer in c[layer] else "" for c in columns)
-            yield (layer or SHARED, buffer, *held)
+    columns = {mode: device["buffers"][mode] for mode in modes}
+    yield from _by_buffer(columns | {f"BPTT, T = {bptt['steps']}": bptt["buffers"]})
     totals = (f"{device['arena_bytes'][mode]:,}" for mode in modes)
     yield ("arena", "", *totals, f"{bptt['bytes']:,}")
 
@@ -91,12 +90,35 @@ def _rule_rows(device: Tree) -> Iterator[tuple[str, ...]]:
         "x infer",
         "MACs a step",
     )
-    rows = {name: rule for name, rule in device["rules"].items() if rule["defined"]}
-    rows[f"bptt, T = {bptt['steps']}"] = bptt
-    for name, rule in rows.items():
+    for name, rule in _compared(device).items():
         layers = (f"{sum(held.values()):,}" for held in rule["buffers"].values())
         macs = f"{rule['macs']:,}" if "macs" in rule else ""
         yield (name, *layers, f"{rule['bytes']:,}", f"{rule['bytes'] / idle:.1f}", macs)
+
+
+def _compared(device: Tree) -> Tree:
+    """Every rule that is defined, and BPTT."""
+    rows = {name: rule for name, rule in device["rules"].items() if rule["defined"]}
+    return rows | {f"bptt, T = {device['bptt']['steps']}": device["bptt"]}
+
+
+def _few_by_buffer(device: Tree) -> list[str]:
+    """Buffer by buffer, where so few rules are asked for that a line has room for them."""
+    rules = _compared(device)
+    if len(rules) > FEW:
+        return []
+    columns = {name: rule["buffers"] for name, rule in rules.items()}
+    return ["", "the same by buffer:", table([*_by_buffer(columns)])]
+
+
+def _by_buffer(columns: Tree) -> Iterator[tuple[str, ...]]:
+    """A row for every buffer that one of the columns has."""
+    yield ("layer", "buffer", *columns)
+    every = list(columns.values())
+    for layer in every[-1]:
+        for buffer in dict.fromkeys(name for held in every for name in held[layer]):
+            held = (f"{c[layer][buffer]:,}" if buffer in c[layer] else "" for c in every)
+            yield (layer or SHARED, buffer, *held)
 
 
 def _undefined(device: Tree) -> list[str]:
