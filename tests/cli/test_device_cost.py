@@ -14,6 +14,7 @@ import pytest
 from helpers_cli import Said
 from localspike.config import Part, RunConfig
 from localspike.errors import ConfigError
+from localspike.export import MODES
 from localspike.recipes import recipe
 from localspike.recipes.costs import Asked
 from localspike.recipes.device_costs import device_costs, last_rates
@@ -59,6 +60,38 @@ def test_a_run_is_counted_at_the_rates_it_had(
     found = json.loads(command("cost", finished, "--rules", "tess", *asked, "--json").out)["device"]
     assert found["operations"]["hidden1"]["forward"] == 80 * 12 // 2
     assert found["operations"]["hidden2"]["forward"] == 12 * 8 // 4
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", '{"kind": "epoch"}', '{"kind": "epoch", "rates": {"hidden1": NaN}}']
+)
+def test_a_journal_without_rates_is_done_without(line: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(line + "\n")
+    assert last_rates(tmp_path) is None
+
+
+def rows_of(page: str, columns: int) -> list[list[str]]:
+    """Cells of a page's tables of so many columns."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    rows = [line.strip("| ").split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [[c.strip().replace(",", "") for c in row] for row in rows if len(row) == columns]
+
+
+def test_the_pages_have_what_the_command_says() -> None:
+    rules = ("tess", "s_tllr", "e_prop", "es_d_rtrl", "ostl")
+    found = device_costs(recipe("keywords-tess"), Asked(rules=rules))
+    columns = [*(found["buffers"][mode] for mode in MODES), found["bptt"]["buffers"]]
+    said = {(layer, buffer): held for layer, buffer, *held in rows_of("device.md", 6)}
+    for layer, buffer in {(x, y) for c in columns for x, held in c.items() for y in held}:
+        numbers = ["" if buffer not in c[layer] else str(c[layer][buffer]) for c in columns]
+        assert said[layer or "(shared)", buffer] == numbers, (layer, buffer)
+    totals = [*found["arena_bytes"].values(), found["bptt"]["bytes"]]
+    assert said["arena", ""] == list(map(str, totals))
+    table = {row[0]: row[1:] for row in rows_of("cost.md", 8)}
+    for name, rule in {**found["rules"], "bptt T = 50": found["bptt"]}.items():
+        layers = [str(sum(held.values())) for held in rule["buffers"].values()]
+        assert table[name][:5] == [*layers, str(rule["bytes"])], name
+        assert table[name][6] == str(rule["macs"])
 
 
 def test_the_table_has_every_buffer_beside_bptt_and_every_rule(

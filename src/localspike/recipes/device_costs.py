@@ -13,7 +13,7 @@ from .. import data
 from ..config import RunConfig, build_learner, build_network
 from ..cost import Setting
 from ..cost.report import Report, bytes_of
-from ..errors import LocalspikeError
+from ..errors import CheckpointError, LocalspikeError
 from ..export import Plan
 from ..export.plan import numbers
 from ..learn.metrics import read_journal
@@ -41,11 +41,20 @@ def costs_with_device(
 
 
 def last_rates(folder: Path) -> dict[str, float] | None:
-    """Spikes per neuron and step by block in the last epoch of a run; None where none has ended."""
-    if not (folder / "metrics.jsonl").exists():
+    """Spikes per neuron and step by block in the last epoch of a run.
+
+    None where none has ended, or where the journal, which sizes do without, cannot be read.
+    """
+    try:
+        lines = read_journal(folder)
+    except CheckpointError:
         return None
-    epochs = [line for line in read_journal(folder) if line.get("kind") == "epoch"]
-    return dict(epochs[-1]["rates"]) if epochs else None
+    epochs = [line for line in lines if isinstance(line, dict) and line.get("kind") == "epoch"]
+    rates = epochs[-1].get("rates") if epochs else None
+    whole = isinstance(rates, dict) and all(
+        isinstance(rate, float | int) and 0.0 <= rate <= 1.0 for rate in rates.values()
+    )
+    return dict(rates) if rates and whole else None
 
 
 def device_costs(
