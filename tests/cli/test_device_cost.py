@@ -73,7 +73,7 @@ def test_a_journal_without_rates_is_done_without(line: str, tmp_path: Path) -> N
 def rows_of(page: str, columns: int) -> list[list[str]]:
     """Cells of a page's tables of so many columns."""
     text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
-    rows = [line.strip("| ").split("|") for line in text.splitlines() if line.startswith("| ")]
+    rows = [line.strip()[1:-1].split("|") for line in text.splitlines() if line.startswith("| ")]
     return [[c.strip().replace(",", "") for c in row] for row in rows if len(row) == columns]
 
 
