@@ -16,6 +16,7 @@ import pytest
 from helpers_export import GCC, SOURCES, TARGET, needs_compiler, needs_cross_compiler, written
 from localspike.config import Part, RunConfig, build_network
 from localspike.export import MODES, Plan
+from localspike.export.fixed import DTYPES, Dtype, in_fixed_point
 from localspike.recipes import recipe
 from localspike.recipes.costs import Asked
 from localspike.recipes.device_costs import device_costs, untrained
@@ -73,8 +74,23 @@ CONFIGS = {
 }
 
 
-def planned(asked: RunConfig, learn: str) -> Plan:
-    return plan_of_run(untrained(asked, build_network(asked)), learn)
+CONFIGS |= {
+    "linear, int8": CONFIGS["linear, post trace"],
+    "recurrent, int16": CONFIGS["recurrent"],
+    "conv, int8": CONFIGS["conv, max pooling"],
+}
+
+
+def dtype_of(case: str) -> Dtype:
+    return next((dtype for dtype in DTYPES if case.endswith(dtype)), "f32")
+
+
+def planned(case: str) -> tuple[Plan, dict[str, Any]]:
+    """A plan, and the cost table of one like it."""
+    asked, learn = CONFIGS[case]
+    device = device_costs(asked, Asked(rules=("frozen",)), learn, dtype=dtype_of(case))
+    plan = plan_of_run(untrained(asked, build_network(asked)), learn)
+    return in_fixed_point(plan, dtype_of(case)), device
 
 
 def exported(plan: Plan, folder: Path) -> Path:
@@ -139,9 +155,7 @@ def test_the_cost_table_is_the_manifest_the_macros_the_code_and_the_link_map(
     case: str, tmp_path: Path
 ) -> None:
     needs_compiler()
-    asked, learn = CONFIGS[case]
-    device = device_costs(asked, Asked(rules=("frozen",)), learn)
-    plan = planned(asked, learn)
+    plan, device = planned(case)
     folder = exported(plan, tmp_path)
     manifest = json.loads((folder / "manifest.json").read_text())
     for key in ("arena_bytes", "buffers", "tables", "flash_bytes", "learns", "parameters"):
@@ -166,21 +180,19 @@ def test_the_cost_table_is_the_manifest_the_macros_the_code_and_the_link_map(
     assert sum(found["ls_model.o"].values()) - device["flash_bytes"] == rest
 
 
-@pytest.mark.parametrize("case", ["linear", "recurrent", "conv, max pooling", "conv, stored basis"])
+@pytest.mark.parametrize("case", ["linear", "recurrent", "conv, stored basis", "conv, int8"])
 def test_the_link_map_of_a_microcontroller(case: str, tmp_path: Path) -> None:
     needs_cross_compiler()
-    asked, learn = CONFIGS[case]
-    device = device_costs(asked, Asked(rules=("frozen",)), learn)
-    folder = exported(planned(asked, learn), tmp_path)
+    plan, device = planned(case)
+    folder = exported(plan, tmp_path)
     check_map(compiled(folder, GCC, *TARGET, "-Os", "-Wl,--defsym=__ram_size=0x400000"), device)
 
 
 def test_another_number_in_a_table_or_a_macro_is_seen(tmp_path: Path) -> None:
     """The comparison is with what the linker placed: one more weight is four more bytes."""
     needs_compiler()
-    asked, learn = CONFIGS["linear"]
-    device = device_costs(asked, Asked(rules=("frozen",)), learn)
-    folder = exported(planned(asked, learn), tmp_path)
+    plan, device = planned("linear")
+    folder = exported(plan, tmp_path)
     path = folder / "ls_model.c"
     path.write_text(path.read_text().replace("weight1[204]", "weight1[205]"))
     found = compiled(folder, "cc", "-std=c99", "-O1", "-no-pie", "-ffp-contract=off")

@@ -11,6 +11,7 @@ import tyro
 from ..config import RunConfig
 from ..config.options import nearest
 from ..errors import ConfigError
+from ..export.fixed import Dtype
 from ..recipes.cost_papers import order_table, tess_table
 from ..recipes.costs import Asked
 from ..recipes.device_costs import costs_with_device, last_rates
@@ -49,6 +50,8 @@ class Cost:
     """What learns on the device, as for export: all, none, or last-k for the last k blocks."""
     paper: Literal["tess", "tp"] | None = None
     """Instead: the figures a paper gives, beside ours."""
+    dtype: Dtype = "f32"
+    """Of weights and states on the device: f32, or fixed point in int16 or int8."""
     plugin: Plugins = ()
     json: Json = False
 
@@ -68,7 +71,7 @@ class Cost:
     def _of_network(self) -> dict[str, Any]:
         config = self._config()
         rates = None if self.what in RECIPES else last_rates(Path(self.what))
-        return costs_with_device(config, self._asked(), self.learn, rates)
+        return costs_with_device(config, self._asked(), self.learn, rates, self.dtype)
 
     def _of_paper(self) -> dict[str, Any]:
         if self.what:

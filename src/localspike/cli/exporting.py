@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ..export.fixed import HEADROOM, Dtype
 from ..recipes.exporting import Exported, export_c
 from ..recipes.plugin import load_plugins
 from .arguments import Json, Plugins
@@ -32,13 +33,23 @@ class Export:
     """What learns on the device: all, none, or last-k for the last k blocks."""
     budget: str | None = None
     """Most bytes of arena, as 256KB; more is refused with a table of bytes per layer."""
+    dtype: Dtype = "f32"
+    """Weights: f32, or int16 or int8 in fixed point that learns by stochastic rounding."""
+    headroom: float = HEADROOM
+    """In fixed point, how many times the largest trained weight a weight may reach."""
     plugin: Plugins = ()
     json: Json = False
 
     def __call__(self) -> int:
         load_plugins(self.plugin)
         made = export_c(
-            self.run, self.out, learn=self.learn, budget=self.budget, say=speaker(self.json)
+            self.run,
+            self.out,
+            learn=self.learn,
+            budget=self.budget,
+            dtype=self.dtype,
+            headroom=self.headroom,
+            say=speaker(self.json),
         )
         if self.json:
             print_json(asdict(made))
@@ -53,7 +64,7 @@ def _told(made: Exported) -> str:
     return "\n".join(
         [
             f"Wrote {made.folder}: {n['inputs']} inputs, {n['classes']} classes.",
-            f"Learns: {learns}.",
+            f"Learns: {learns}; weights {n['dtype']}.",
             f"Arena: {arena['infer']:,} bytes to infer, {arena['learn']:,} to learn at every step, "
             f"{arena['gather']:,} once a sequence; weights in flash {n['flash_bytes']:,}.",
             f"Check it: make -C {made.folder} test",

@@ -15,6 +15,7 @@ from ..cost import Setting
 from ..cost.report import Report, bytes_of
 from ..errors import CheckpointError, LocalspikeError
 from ..export import Plan
+from ..export.fixed import Dtype, in_fixed_point
 from ..export.plan import numbers
 from ..learn.metrics import read_journal
 from ..learn.schedule import obstacles
@@ -35,9 +36,10 @@ def costs_with_device(
     asked: Asked | None = None,
     learn: str = "all",
     rates: Mapping[str, float] | None = None,
+    dtype: Dtype = "f32",
 ) -> Tree:
     """`costs`, and under "device" what `device_costs` finds."""
-    return {**costs(config, asked), "device": device_costs(config, asked, learn, rates)}
+    return {**costs(config, asked), "device": device_costs(config, asked, learn, rates, dtype)}
 
 
 def last_rates(folder: Path) -> dict[str, float] | None:
@@ -62,6 +64,7 @@ def device_costs(
     asked: Asked | None = None,
     learn: str = "all",
     rates: Mapping[str, float] | None = None,
+    dtype: Dtype = "f32",
 ) -> Tree:
     """Bytes by layer and buffer, flash and products on a device, as a tree for JSON.
 
@@ -77,6 +80,8 @@ def device_costs(
         What learns, as for an export: "all", "none", or "last-k".
     rates:
         Spikes per neuron and step by block, where ``asked`` has no rate; such as a run had.
+    dtype:
+        Of weights and states on the device, as for an export: "f32", "int16" or "int8".
 
     Raises
     ------
@@ -93,7 +98,7 @@ def device_costs(
     with torch.random.fork_rng(devices=[]):
         net = build_network(config)
         learns = blocks_asked(learn, list(net.modules_by_name))
-        plan, reason = _planned(config, net, learn)
+        plan, reason = _planned(config, net, learn, dtype)
         if plan is None:
             return {"exported": False, "reason": reason}
         _freeze_others(net, learns)
@@ -108,12 +113,15 @@ def device_costs(
         }
 
 
-def _planned(config: RunConfig, net: Network, learn: str) -> tuple[Plan | None, str | None]:
+def _planned(
+    config: RunConfig, net: Network, learn: str, dtype: Dtype
+) -> tuple[Plan | None, str | None]:
     """The plan, and why it does not learn or why there is none."""
     reason = None
     for what in dict.fromkeys((learn, "none")):
         try:
-            return plan_of_run(untrained(config, net), what), reason
+            plan = plan_of_run(untrained(config, net), what)
+            return in_fixed_point(plan, dtype), reason
         except LocalspikeError as error:
             reason = reason or str(error)
     return None, reason

@@ -8,7 +8,7 @@ from math import floor, log
 from typing import NamedTuple
 
 from ..errors import ConfigError
-from ..export.mirror import FADED
+from ..export.arithmetic import FADED
 from ..export.plan import SHARED, Layer, Plan
 
 Buffers = dict[str, dict[str, int]]
