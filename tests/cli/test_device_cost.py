@@ -15,6 +15,7 @@ from helpers_cli import Said
 from localspike.config import Part, RunConfig
 from localspike.errors import ConfigError
 from localspike.export import MODES
+from localspike.export.fixed import Dtype
 from localspike.recipes import recipe
 from localspike.recipes.costs import Asked
 from localspike.recipes.device_costs import device_costs, last_rates
@@ -113,12 +114,15 @@ def test_the_table_has_every_buffer_beside_bptt_and_every_rule(
     assert "tp is not defined there: contrasting a batch" in said.out
 
 
-def test_a_rule_s_bytes_are_the_plan_s_but_for_scratch_and_copies_of_inputs() -> None:
+@pytest.mark.parametrize(("dtype", "size"), [("f32", 4), ("int16", 2), ("int8", 2)])
+def test_a_rule_s_bytes_are_the_plan_s_but_for_scratch_and_copies_of_inputs(
+    dtype: Dtype, size: int
+) -> None:
     """And few rules stand beside each other buffer by buffer."""
     config = changed("keywords-tess", post_gain=1.0)
-    found = device_costs(config, FEW)
+    found = device_costs(config, FEW, dtype=dtype)
     plan, rule = found["buffers"]["learn"], found["rules"]["tess"]["buffers"]
-    assert plan[""].pop("scratch") and plan["readout"].pop("pre trace") == 4 * 200
+    assert plan[""].pop("scratch") and plan["readout"].pop("pre trace") == size * 200
     assert {name: dict(sorted(held.items())) for name, held in plan.items()} == {
         name: dict(sorted(held.items())) for name, held in rule.items()
     }

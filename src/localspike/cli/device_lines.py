@@ -31,7 +31,7 @@ def device_lines(device: Tree) -> list[str]:
         "",
         *_work_lines(device),
         "",
-        "arena under every rule, bytes: buffers to infer, weights, float32 state; no scratch:",
+        "arena under every rule, bytes: buffers to infer, weights, state; no scratch:",
         table([*_rule_rows(device)]),
         *_undefined(device),
         *_few_by_buffer(device),

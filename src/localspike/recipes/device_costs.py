@@ -12,7 +12,7 @@ import torch
 from .. import data
 from ..config import RunConfig, build_learner, build_network
 from ..cost import Setting
-from ..cost.report import Report, bytes_of
+from ..cost.report import FLOAT32, Report
 from ..errors import CheckpointError, LocalspikeError
 from ..export import Plan
 from ..export.fixed import Dtype, in_fixed_point
@@ -201,7 +201,10 @@ def _by_rule(
 
 
 def _held(plan: Plan, report: Report) -> Buffers:
-    """A device's buffers to infer, weights of what learns, and the rule's state in float32."""
+    """A device's buffers to infer, weights of what learns, and the rule's state, in its numbers.
+
+    Latents are float32 there whatever the other states are.
+    """
     found = {name: dict(buffers) for name, buffers in plan.buffers("infer").items()}
     for layer in plan.layers:
         held = cast("dict[str, dict[str, int]]", report.held)[layer.name]
@@ -210,7 +213,9 @@ def _held(plan: Plan, report: Report) -> Buffers:
         more["companions"] = sum(
             max(held.get(name, 0) - layer.shape.neurons, 0) for name in ("membrane", "spikes")
         )
+        sizes = {"latents": FLOAT32}
+        state = {name: n * sizes.get(name, layer.state_bytes) for name, n in more.items() if n}
         if report.products[layer.name].contraction:
-            more["weights"] = report.weights[layer.name]
-        found[layer.name] |= {name: bytes_of(n) for name, n in more.items() if n}
+            state["weights"] = plan.tables()[layer.name]["weight"]
+        found[layer.name] |= {name: -(-n // 4) * 4 for name, n in state.items()}
     return found
