@@ -30,7 +30,7 @@ def test_a_run_becomes_c_that_passes_its_check(
     out = tmp_path / "out"
     assert main(["export", "c", str(trained), str(out)]) == 0
     said = capsys.readouterr().out
-    assert "80 inputs, 10 classes" in said and "Learns: hidden1, hidden2, readout." in said
+    assert "80 inputs, 10 classes" in said and "Learns: hidden1, hidden2, readout" in said
     ran = make(out, "test")
     assert ran.returncode == 0 and "selfcheck: passed" in ran.stdout
     assert "ls_learn" in (out / "README.md").read_text()
@@ -47,7 +47,7 @@ def test_a_budget_that_does_not_fit_is_refused_with_what_would(
     out = tmp_path / "out"
     assert main(["export", "c", str(trained), str(out), "--budget", "2KB"]) == 2
     said = capsys.readouterr()
-    assert "does not fit the budget" in said.err and "What fits: --learn last-2 (" in said.err
+    assert "does not fit the budget" in said.err and "--learn last-2" in said.err
     assert all(name in said.out for name in ("hidden1", "hidden2", "readout", "arena"))
     assert not out.exists()
     assert main(["export", "c", str(trained), str(out), "--budget", "20"]) == 2
