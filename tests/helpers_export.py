@@ -23,6 +23,16 @@ from localspike.recipes.exporting import matrices_of
 from localspike.rules import Rule, TwoTrace
 from localspike.rules.class_basis import ClassBasis
 
+GCC = "arm-none-eabi-gcc"
+SPECS = "/usr/lib/picolibc/arm-none-eabi/picolibc.specs"
+TARGET = [
+    f"--specs={SPECS}", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16",
+    "-std=c99", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections",
+    "-Wl,--gc-sections", "--oslib=semihost", "--crt0=hosted", "-T", "picolibc.ld",
+    "-Wl,--defsym=__flash=0,--defsym=__flash_size=0x400000,--defsym=__ram=0x20000000",
+    "-Wl,--defsym=__stack_size=0x800",
+]  # fmt: skip
+SOURCES = ["ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c", "ls_model.c"]
 SANITIZED = "-g -fsanitize=address,undefined -fno-sanitize-recover=all"
 Case = tuple[Network, Rule]
 
@@ -103,9 +113,9 @@ def on_device(frame: torch.Tensor) -> NDArray[np.uint8]:
     return found
 
 
-def written(plan: Plan, folder: Path) -> Path:
-    """An export's files in a folder."""
-    for name, text in files_of(plan).items():
+def written(plan: Plan, folder: Path, counts: NDArray[np.uint8] | None = None) -> Path:
+    """An export's files in a folder; ``counts`` are its self-check's events, if not random."""
+    for name, text in files_of(plan, counts).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -115,6 +125,12 @@ def written(plan: Plan, folder: Path) -> Path:
 def needs_compiler() -> None:
     if shutil.which("cc") is None or shutil.which("make") is None:
         pytest.skip("no C compiler")
+
+
+def needs_cross_compiler(*tools: str) -> None:
+    missing = [tool for tool in (GCC, *tools) if shutil.which(tool) is None]
+    if missing or not Path(SPECS).exists():
+        pytest.skip(f"{', '.join(missing) or 'picolibc'} not installed (make emulators)")
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -155,6 +155,12 @@ def test_papers(command: Callable[..., Said], paper: str, rows: int) -> None:
         (["keywords-tess", "--rules", ","], r"no rule is named: got ,"),
         (["keywords-tess", "--steps", "0"], r"steps: got 0; expected a whole number >= 1"),
         (["keywords-tess", "--batch", "-3"], r"batch: got -3"),
+        (
+            ["keywords-tess", "--steps", "1000001"],
+            r"steps: got 1000001; expected at most 1,000,000",
+        ),
+        (["keywords-tess", "--steps", "9" * 30], r"steps: got 9+; expected at most"),
+        (["keywords-tess", "--batch", "9" * 400], r"batch: got 9+; expected at most"),
         (["keywords-tess", "--rate", "1.2"], r"the rate of 'hidden1': got 1\.2"),
         (["keywords-tess", "--input-rate", "0.2"], r"an input rate alone.*--rate 0\.1"),
     ],

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers_export import written
+from helpers_export import GCC, SOURCES, TARGET, needs_cross_compiler, written
 from localspike import models, rules
 from localspike.export import Plan, plan_of
 from localspike.nn import fold
 
-GCC, QEMU = "arm-none-eabi-gcc", "qemu-system-arm"
-SPECS = "/usr/lib/picolibc/arm-none-eabi/picolibc.specs"
-TARGET = [
-    f"--specs={SPECS}", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16",
-    "-std=c99", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections",
-    "-Wl,--gc-sections", "--oslib=semihost", "--crt0=hosted", "-T", "picolibc.ld",
-    "-Wl,--defsym=__flash=0,--defsym=__flash_size=0x400000,--defsym=__ram=0x20000000",
-    "-Wl,--defsym=__stack_size=0x800",
-]  # fmt: skip
-SOURCES = ["ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c", "ls_model.c"]
+QEMU = "qemu-system-arm"
 ONCE = """
 #include "ls_model.h"
 static uint32_t arena[LS_ARENA_LEARN / 4];
@@ -68,12 +58,6 @@ int main(void) {
 """
 
 
-def needs(*tools: str) -> None:
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing or not Path(SPECS).exists():
-        pytest.skip(f"{', '.join(missing) or 'picolibc'} not installed (make emulators)")
-
-
 def mlp(inputs: int, hidden: tuple[int, ...], classes: int) -> Plan:
     torch.manual_seed(0)
     return plan_of(fold(models.mlp(inputs, hidden, classes)), rules.tess(post_gain=0.0))
@@ -108,7 +92,7 @@ def text_of(folder: Path) -> int:
 )
 def test_code_is_small(plan: object, most: int, tmp_path: Path) -> None:
     """.text at -Os after unused sections are dropped, without saving and loading."""
-    needs(GCC)
+    needs_cross_compiler()
     built(written(plan(), tmp_path), ONCE, "-Os", "-Wl,--defsym=__ram_size=0x80000")  # type: ignore[operator]
     assert text_of(tmp_path) <= most
 
@@ -145,14 +129,14 @@ def test_a_learning_step_takes_few_instructions(
     plan: object, percent: int, most: int, tmp_path: Path
 ) -> None:
     """Sequences of 20 steps at -O2, events at a fifth or 3 % of the inputs."""
-    needs(GCC, QEMU)
+    needs_cross_compiler(QEMU)
     made = plan()  # type: ignore[operator]
     assert instructions(made, tmp_path, percent, length=20, begin=0, end=200, rate=0.01) <= most
 
 
 def test_instructions_do_not_grow_with_time(tmp_path: Path) -> None:
     """Once all traces are alive, early steps of a sequence take what late ones take."""
-    needs(GCC, QEMU)
+    needs_cross_compiler(QEMU)
     plan = mlp(64, (48, 32), 10)
     early, late = (
         instructions(plan, tmp_path, 20, length=1000, begin=end - 80, end=end, rate=0.0)

@@ -11,19 +11,28 @@ import tyro
 from ..config import RunConfig
 from ..config.options import nearest
 from ..errors import ConfigError
+from ..export.fixed import Dtype
 from ..recipes.cost_papers import order_table, tess_table
-from ..recipes.costs import Asked, costs
+from ..recipes.costs import Asked
+from ..recipes.device_costs import costs_with_device, last_rates
 from ..recipes.folder import read_config
 from ..recipes.plugin import load_plugins
 from ..recipes.registry import RECIPES, recipe
 from .arguments import Json, Plugins
 from .cost_lines import order_lines, rule_lines, tess_lines
+from .device_lines import device_lines
 from .output import print_json, say
+
+
+def all_lines(found: dict[str, Any]) -> list[str]:
+    """What `localspike cost` prints of a network."""
+    return [*rule_lines(found), "", *device_lines(found["device"])]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Work out what learning costs from sizes alone: products, bytes and matrices, by rule."""
+    """Work out what learning costs from sizes alone: products, bytes and matrices, by rule, and
+    bytes by layer and buffer on a device."""
 
     what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN|RECIPE]")] = ""
     """A recipe's name or a run folder."""
@@ -37,16 +46,20 @@ class Cost:
     """Spikes per neuron and step: adds the synaptic operations of the forward pass."""
     input_rate: float | None = None
     """Events per number of an input frame and step; without it the input is analog."""
+    learn: str = "all"
+    """What learns on the device, as for export: all, none, or last-k for the last k blocks."""
     paper: Literal["tess", "tp"] | None = None
     """Instead: the figures a paper gives, beside ours."""
+    dtype: Dtype = "f32"
+    """Of weights and states on the device: f32, or fixed point in int16 or int8."""
     plugin: Plugins = ()
     json: Json = False
 
     def __call__(self) -> int:
         load_plugins(self.plugin)
         if self.paper is None:
-            found = costs(self._config(), self._asked())
-            lines = rule_lines
+            found = self._of_network()
+            lines = all_lines
         else:
             found, lines = self._of_paper(), tess_lines if self.paper == "tess" else order_lines
         if self.json:
@@ -54,6 +67,11 @@ class Cost:
         else:
             say("\n".join(lines(found)))
         return 0
+
+    def _of_network(self) -> dict[str, Any]:
+        config = self._config()
+        rates = None if self.what in RECIPES else last_rates(Path(self.what))
+        return costs_with_device(config, self._asked(), self.learn, rates, self.dtype)
 
     def _of_paper(self) -> dict[str, Any]:
         if self.what:

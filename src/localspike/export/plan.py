@@ -220,13 +220,20 @@ class Plan:
         buffers = self.buffers(mode).values()
         return sum(n for parts in buffers for name, n in parts.items() if name not in KEPT)
 
+    def tables(self) -> dict[str, dict[str, int]]:
+        """Bytes of every constant table by layer, as `emit.source` writes them."""
+        return {layer.name: _tables(layer) for layer in self.layers}
+
     @property
     def flash(self) -> int:
-        """Bytes of weights and bases as exported."""
-        stored = (
-            (layer.weight, layer.recurrent_weight, layer.bias, layer.basis) for layer in self.layers
-        )
-        return sum(x.nbytes for arrays in stored for x in arrays if x is not None)
+        """Bytes of weights, bases and phases as exported."""
+        return sum(sum(tables.values()) for tables in self.tables().values())
+
+
+def _tables(layer: Layer) -> dict[str, int]:
+    basis = 0 if layer.basis is None else layer.basis.nbytes
+    found = {"weight": layer.flat.nbytes, "basis": basis, "phase": 4 * len(layer.phases)}
+    return {name: n for name, n in found.items() if n}
 
 
 def _fixed(layer: Layer) -> int:
@@ -283,6 +290,7 @@ def numbers(plan: Plan) -> Mapping[str, Any]:
         "layers": [layer.name for layer in plan.layers],
         "learns": [layer.name for layer in plan.layers if layer.signal != "none"],
         "flash_bytes": plan.flash,
+        "tables": plan.tables(),
         "arena_bytes": {mode: plan.arena(mode) for mode in MODES},
         "buffers": {mode: plan.buffers(mode) for mode in MODES},
         "parameters": sum(layer.learnt for layer in plan.layers),

@@ -50,7 +50,7 @@ for (each sample) {{
 {table}
 ```
 
-Weights and bases in flash: {flash:,} bytes. `manifest.json` has every buffer.
+Weights, bases and phases in flash: {flash:,} bytes. `manifest.json` has every buffer and table.
 """
 
 

@@ -25,6 +25,8 @@ from ..rules import Rule
 
 STILL = ("cifar10", "cifar100", "mnist", "fashion_mnist")
 """Data sets whose loader shows one frame at every step."""
+LARGEST = 1_000_000
+"""Steps, and samples at once, that anything is worked out for."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,10 @@ def costs(config: RunConfig, asked: Asked | None = None) -> dict[str, Any]:
     asked = asked or Asked()
     with torch.random.fork_rng(devices=[]):
         net = build_network(config)
-        setting = _setting(config, asked)
-        found = {name: _of_rule(net, rule, config, setting) for name, rule in _rules(config, asked)}
+        setting = setting_of(config, asked)
+        found = {
+            name: _of_rule(net, rule, config, setting) for name, rule in rules_asked(config, asked)
+        }
     tree = {
         "recipe": config.recipe,
         "rule": config.rule.name,
@@ -79,7 +83,8 @@ def _inference(net: Network, config: RunConfig, setting: Setting) -> int:
     return bytes_of(sum(n for buffers in found.values() for n in buffers.values()))
 
 
-def _rules(config: RunConfig, asked: Asked) -> list[tuple[str, Rule]]:
+def rules_asked(config: RunConfig, asked: Asked) -> list[tuple[str, Rule]]:
+    """The rules that are asked for by name: the configured one as it is, others as presets."""
     names = asked.rules or tuple(dict.fromkeys((config.rule.name, *rules.PRESETS)))
     for name in names:
         if name not in rules.PRESETS:
@@ -90,7 +95,11 @@ def _rules(config: RunConfig, asked: Asked) -> list[tuple[str, Rule]]:
     return [(n, build_rule(config) if n == own else rules.PRESETS[n]()) for n in names]
 
 
-def _setting(config: RunConfig, asked: Asked) -> Setting:
+def setting_of(config: RunConfig, asked: Asked) -> Setting:
+    """The sizes that are asked for, or the configuration's own."""
+    for name, size in (("steps", asked.steps), ("batch", asked.batch)):
+        if size is not None and size > LARGEST:
+            raise ConfigError(name, got=size, expected=f"at most {LARGEST:,}")
     usual = config.data.options.get("steps", data.info(config.data.name).steps)
     steps = usual if asked.steps is None else asked.steps
     batch = config.training.batch_size if asked.batch is None else asked.batch
@@ -108,7 +117,7 @@ def _of_rule(net: Network, rule: Rule, config: RunConfig, setting: Setting) -> d
         if why is not None:
             illegal[schedule] = why
             continue
-        report = _report(net, rule, config, setting, schedule)
+        report = report_for(net, rule, config, setting, schedule)
         if isinstance(report, Report):
             made[schedule] = _tree(report, signal_macs(describe(net, rule), report.setting))
         else:
@@ -122,7 +131,7 @@ def _of_rule(net: Network, rule: Rule, config: RunConfig, setting: Setting) -> d
     }
 
 
-def _report(
+def report_for(
     net: Network, rule: Rule, config: RunConfig, setting: Setting, schedule: Any
 ) -> Report | LocalspikeError:
     """The report, or what the learner or the model has against it."""

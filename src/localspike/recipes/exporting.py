@@ -20,16 +20,16 @@ from ..export.fixed import DTYPES, HEADROOM, Dtype, in_fixed_point
 from ..export.plan import Mode, numbers
 from ..export.readme import readme
 from ..export.write import budget_table, files_of
-from ..learn.atomic import write_atomically, writing
 from ..learn.credit import Credit
 from ..learn.loss import CrossEntropy
 from ..nn import fold
 from ..rules import Rule
 from .use import Run, learner_of, load_run
+from .whole import write_folder
 
 SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KM]?)i?B?", re.IGNORECASE)
 FACTORS = {"": 1, "K": 1024, "M": 1024**2}
-LAST = re.compile(r"last-([0-9]+)")
+LAST = re.compile(r"last-([1-9][0-9]{0,3})")
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,7 @@ def export_c(
         say(budget_table(plan))
         raise _too_large(run, plan, mode, allowed, learn)
     files = {**files_of(plan), "README.md": readme(plan)}
-    for name in sorted(files, key=lambda name: name != "manifest.json"):
-        path = target / name
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, files[name].encode())
+    write_folder(target, dict(sorted(files.items(), key=lambda item: item[0] != "manifest.json")))
     return Exported(str(target), mode, allowed, dict(numbers(plan)))
 
 
@@ -101,18 +97,21 @@ def bytes_of(text: str) -> int:
     (262144, 1572864, 40960)
     """
     found = SIZE.fullmatch(text.strip())
-    if found is None or not 0.0 < float(found[1]) < 1e15:
+    size = 0.0 if found is None else float(found[1]) * FACTORS[found[2].upper()]
+    if not 1.0 <= size < 1e15:
         raise ConfigError(
             "--budget is no size", got=repr(text), expected="a number of bytes, or as 256KB, 1MB"
         )
-    return int(float(found[1]) * FACTORS[found[2].upper()])
+    return int(size)
 
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but an export."""
     if not folder.exists():
         return
-    inside = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ["a file"]
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a file", fix="Name a folder, new or empty")
+    inside = sorted(path.name for path in folder.iterdir())
     if inside and not _is_export(folder):
         raise ConfigError(
             f"{folder} is not empty and no export",
@@ -140,20 +139,21 @@ def plan_of_run(run: Run, learn: str) -> Plan:
             fix="Train on event data, or encode the images as spikes",
         )
     net = fold(run.net)
-    learns = _asked(learn, list(net.modules_by_name))
+    learns = blocks_asked(learn, list(net.modules_by_name))
     if learns:
         _check_loss(config)
     plan = plan_of(net, learner.rule, matrices_of(learner.credit), learns, config.recipe)
     return replace(plan, notes=tuple(_notes(run, learner.rule, plan)))
 
 
-def _asked(learn: str, names: list[str]) -> list[str]:
+def blocks_asked(learn: str, names: list[str]) -> list[str]:
+    """The blocks of a network that are to learn: "all", "none", or "last-k"."""
     if learn == "all":
         return names
     if learn == "none":
         return []
     found = LAST.fullmatch(learn)
-    if found is None or not 1 <= int(found[1]) <= len(names):
+    if found is None or int(found[1]) > len(names):
         raise ConfigError(
             "--learn", got=repr(learn), expected=f"all, none, or last-1 … last-{len(names)}"
         )
