@@ -31,6 +31,10 @@ DT = 1e-4
 """Seconds a step, as snnTorch assumes and SpikingJelly does where it is told nothing else."""
 Gain = Literal["r", "weights"]
 TARGET = "NIR"
+_OTHER_RESETS = {
+    "soft": "Spikes subtract from the membrane (soft reset)",
+    "none": "Spikes do not reset the membrane",
+}
 
 
 def nir_graph(net: Network, *, dt: float = DT, gain: Gain = "r") -> Any:
@@ -81,17 +85,11 @@ def notes(net: Network) -> tuple[str, ...]:
     >>> notes(models.mlp(12, (8,), 4, neuron=LIF(reset="hard")))
     ()
     """
-    found = {_reset_words(block.neuron.reset) for block in net.blocks.values()} - {""}
-    return tuple(sorted(found))
-
-
-def _reset_words(reset: str) -> str:
-    words = {
-        "soft": "Spikes subtract from the membrane (soft reset)",
-        "none": "Spikes do not reset the membrane",
-    }
-    return f"{words[reset]}, NIR's set it to v_reset: set this where you load it." * (
-        reset in words
+    resets = {block.neuron.reset for block in net.blocks.values()}
+    return tuple(
+        f"{words}, NIR's set it to v_reset: set this where you load it."
+        for reset, words in _OTHER_RESETS.items()
+        if reset in resets
     )
 
 
