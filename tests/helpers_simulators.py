@@ -21,6 +21,7 @@ from localspike.nn import Network
 Trains = dict[str, Tensor]
 Made = tuple[Trains, Tensor]
 DT = 1e-4
+MARGIN = 2e-6
 
 
 def ours(net: Network, frames: Tensor) -> Made:
@@ -30,6 +31,23 @@ def ours(net: Network, frames: Tensor) -> Made:
         run = net.run(frames, visit=lambda name, block, a, w: trains.update({name: a.o.clone()}))
     assert run.logits is not None
     return trains, run.logits
+
+
+def clear_events(net: Network, steps: int, batch: int, density: float = 0.25) -> Tensor:
+    """Random events that bring no membrane so near its threshold that a sum's order decides."""
+    for _ in range(40):
+        frames = (torch.rand(steps, batch, *net.sample_shape) < density).float()
+        nearest = []
+        with torch.no_grad():
+            net.run(
+                frames,
+                visit=lambda name, block, a, w: nearest.append(
+                    float(block.distance(a).abs().min())
+                ),
+            )
+        if min(nearest) > MARGIN:
+            return frames
+    raise AssertionError("no draw keeps its distance: take a smaller net")
 
 
 def snntorch(path: Path, reset: str) -> nn.Module:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers_simulators import DT, norse, ours, snntorch, spikingjelly, theirs
+from helpers_simulators import DT, clear_events, norse, ours, snntorch, spikingjelly, theirs
 from localspike import models, read_nir, write_nir
 from localspike.nn import LIF, Conv2d, CubaLIF, Flatten, Linear, Network, Readout, Spiking
 from localspike.nn.init import calibrate, probe
@@ -80,8 +80,7 @@ def names(case: tuple[str, Make, LIF]) -> str:
 def frames_of(net: Network, library: str, steps: int = STEPS) -> torch.Tensor:
     """Events; one sample where a library's Flatten takes the batch for an axis of the sample."""
     alone = len(net.sample_shape) > 1 and library != "spikingjelly"
-    shape = (steps, 1 if alone else BATCH, *net.sample_shape)
-    return (torch.rand(shape) < 0.25).float()
+    return clear_events(net, steps, 1 if alone else BATCH)
 
 
 @pytest.mark.parametrize("case", CASES, ids=names)

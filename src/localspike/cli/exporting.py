@@ -23,7 +23,7 @@ Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 
 @dataclass(frozen=True)
 class Export:
-    """Write a trained run for a device (C that infers and learns on) or other programs: NIR, ONNX."""
+    """Write a trained run for a device (C that infers and learns on) or as NIR or ONNX."""
 
     target: Target
     """c: portable C. nir: a graph for other simulators. onnx: one time step, state in and out."""

@@ -79,12 +79,12 @@ def _perfect(node: Any, how: Reading) -> Gain:
 
 
 def _decay(name: str, tau: Any, dt: float, said: float | None) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        decay = 1.0 - dt / _same(name, "tau", tau)
+    held = _same(name, "tau", tau)
+    decay = 1.0 - dt / held if held > 0.0 else -1.0
     if not -_NEAR <= decay <= 1.0:
         raise DataError(
             f"NIR node {name!r} is faster than a time step",
-            got=f"tau {_same(name, 'tau', tau):g} s at dt {dt:g} s",
+            got=f"tau {held:g} s at dt {dt:g} s",
             expected="tau of at least dt",
             fix="Give the step it was written for: read_nir(path, dt=...)",
         )
