@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from localspike.nn import Network
+from localspike.nn import Activity, Network, Spiking, Weights
 
 Trains = dict[str, Tensor]
 Made = tuple[Trains, Tensor]
@@ -35,16 +35,16 @@ def ours(net: Network, frames: Tensor) -> Made:
 
 def clear_events(net: Network, steps: int, batch: int, density: float = 0.25) -> Tensor:
     """Random events that bring no membrane so near its threshold that a sum's order decides."""
+    nearest: list[float] = []
+
+    def look(name: str, block: Spiking, activity: Activity, weights: Weights) -> None:
+        nearest.append(float(block.distance(activity).abs().min()))
+
     for _ in range(40):
+        nearest.clear()
         frames = (torch.rand(steps, batch, *net.sample_shape) < density).float()
-        nearest = []
         with torch.no_grad():
-            net.run(
-                frames,
-                visit=lambda name, block, a, w: nearest.append(
-                    float(block.distance(a).abs().min())
-                ),
-            )
+            net.run(frames, visit=look)
         if min(nearest) > MARGIN:
             return frames
     raise AssertionError("no draw keeps its distance: take a smaller net")

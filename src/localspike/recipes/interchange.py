@@ -212,10 +212,10 @@ def _strange(path: Path) -> list[str]:
     """Nodes of unknown types, as "type (name)"."""
     found: list[str] = []
 
-    def look(name: str, item: Any) -> None:
-        if name.endswith("/type") and (kind := item[()].decode()) not in (*KNOWN, "NIRGraph"):
-            node = name.removesuffix("/type").removeprefix("node/nodes/").replace("/nodes/", ".")
-            found.append(f"{kind} ({node})")
+    def look(place: str, item: Any) -> None:
+        *_, last = parts = place.split("/")  # node, nodes, a, nodes, b, …, type
+        if last == "type" and (kind := item[()].decode()) not in (*KNOWN, "NIRGraph"):
+            found.append(f"{kind} ({'.'.join(parts[2:-1:2])})")
 
     # Whatever else is damaged in the file has been refused already.
     with suppress(Exception), require("h5py", "NIR").File(path, "r") as file:
