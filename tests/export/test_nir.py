@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -197,7 +200,7 @@ def test_settings_and_places_that_mean_nothing(tmp_path: Path) -> None:
 def test_without_the_package_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "nir", None)
+    monkeypatch.setitem(sys.modules, "nir", None)
     with pytest.raises(MissingDependencyError, match=r"localspike\[nir\]"):
         write_nir(models.mlp(6, (8,), 2), tmp_path / "net.nir")
     with pytest.raises(MissingDependencyError, match=r"localspike\[nir\]"):
@@ -410,3 +413,16 @@ def test_edges_to_nowhere_are_named() -> None:
     graph = SimpleNamespace(nodes={"input": end("Input", 2)}, edges=[("input", "gone")])
     with pytest.raises(DataError, match="input -> gone"):
         interchange.network_of(graph, interchange.Reading())
+
+
+def test_optional_packages_are_imported_where_they_are_used_only() -> None:
+    code = (
+        "import sys, localspike, localspike.recipes.interchange, localspike.cli.commands\n"
+        "print(sorted({'nir', 'onnx', 'onnxruntime', 'h5py'} & {*sys.modules}))"
+    )
+    source = str(Path(interchange.__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"

@@ -18,7 +18,8 @@ from .nir_graph import DT
 
 RESETS = ("soft", "hard", "none")
 _NEAR = 1e-6  # of a decay: what float32 time constants are worth
-Gain = NDArray[np.float64] | float
+Factor = NDArray[np.float64] | float
+"""One number, or one a neuron, that weights are multiplied by."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Reading:
     dtype: torch.dtype = torch.float32
 
 
-def neuron(name: str, node: Any, how: Reading) -> tuple[LIF, Gain]:
+def neuron(name: str, node: Any, how: Reading) -> tuple[LIF, Factor]:
     """A neuron, and what its input is multiplied by before it charges the membrane."""
     if kind_of(node) == "IF":
         decay, gain = 1.0, _perfect(node, how)
@@ -50,7 +51,7 @@ def neuron(name: str, node: Any, how: Reading) -> tuple[LIF, Gain]:
     return CubaLIF(decay, threshold, reset, amount, synaptic_decay=syn), gain  # type: ignore[arg-type]
 
 
-def integrator(name: str, node: Any, how: Reading) -> tuple[Integrator, Gain]:
+def integrator(name: str, node: Any, how: Reading) -> tuple[Integrator, Factor]:
     """A readout's neurons, and what their input is multiplied by."""
     if kind_of(node) == "I":
         return Integrator(1.0), _perfect(node, how)
@@ -58,7 +59,7 @@ def integrator(name: str, node: Any, how: Reading) -> tuple[Integrator, Gain]:
     return Integrator(decay), gain
 
 
-def _leak(name: str, node: Any, tau: Any, how: Reading, key: str) -> tuple[float, Gain]:
+def _leak(name: str, node: Any, tau: Any, how: Reading, key: str) -> tuple[float, Factor]:
     """γ = 1 − dt/τ and R dt/τ; NIR's rest potential must be 0, ours is."""
     dt = _dt(node, how)
     if np.any(_array(node.v_leak) != 0.0):
@@ -69,7 +70,7 @@ def _leak(name: str, node: Any, tau: Any, how: Reading, key: str) -> tuple[float
     return decay, _array(node.r) * dt / _array(tau)
 
 
-def _perfect(node: Any, how: Reading) -> Gain:
+def _perfect(node: Any, how: Reading) -> Factor:
     """The gain of a membrane that does not leak: R dt; R = 1 is written for 1 where dt is left out.
 
     Norse, sinabs and snnTorch do the latter; at 1e-4 seconds a step such a neuron would be deaf.
@@ -138,7 +139,7 @@ def _same(name: str, what: str, value: Any) -> float:
 
 
 def synapse(
-    name: str, node: Any, gain: Gain, bias: Any, dtype: torch.dtype, factor: float = 1.0
+    name: str, node: Any, gain: Factor, bias: Any, dtype: torch.dtype, factor: float = 1.0
 ) -> Synapse:
     """A synapse with ``gain`` (a number, or one a neuron) in its weights and its bias.
 
@@ -160,7 +161,7 @@ def synapse(
     return made
 
 
-def _by_unit(name: str, gain: Gain, conv: bool, units: int) -> NDArray[np.float64]:
+def _by_unit(name: str, gain: Factor, conv: bool, units: int) -> NDArray[np.float64]:
     """The gain of every row of weights; all positions of a feature map must have the same."""
     held = _array(gain)
     if conv and held.ndim == 3:

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DataError
 from ..nn import INPUT, Integrator, Linear, Network, Readout, Spiking
 from .nir_flat import LEAKS, NEURONS, SYNAPSES, TAILS, Flat, flatten, kind_of
-from .nir_nodes import Gain, Reading, integrator, neuron, synapse, tail
+from .nir_nodes import Factor, Reading, integrator, neuron, synapse, tail
 
 
 @dataclass
@@ -178,7 +178,7 @@ def _block(flat: Flat, parts: dict[str, _Part], part: _Part, how: Reading) -> Sp
 
 
 def _readout(flat: Flat, part: _Part, factor: float, how: Reading) -> Readout:
-    cell, gain = Integrator(), cast(Gain, 1.0)
+    cell, gain = Integrator(), cast(Factor, 1.0)
     if part.neuron is not None:
         cell, gain = integrator(part.neuron, flat.nodes[part.neuron], how)
     node = flat.nodes[part.synapse]
