@@ -55,6 +55,7 @@ def test_a_run_becomes_an_onnx_step(
         (["onnx", "--budget", "9KB"], "--budget means nothing for onnx"),
         (["onnx", "--dt", "1e-3"], "--dt means nothing for onnx"),
         (["c", "--gain", "r"], "--gain means nothing for c"),
+        (["onnx", "--dtype", "int8"], "--dtype means nothing for onnx"),
         (["nir", "--dt", "-1"], "dt: got -1.0"),
     ],
 )

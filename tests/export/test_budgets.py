@@ -24,7 +24,7 @@ TARGET = [
     "-Wl,--defsym=__flash=0,--defsym=__flash_size=0x400000,--defsym=__ram=0x20000000",
     "-Wl,--defsym=__stack_size=0x800",
 ]  # fmt: skip
-SOURCES = ["ls.c", "ls_map.c", "ls_learn.c", "ls_model.c"]
+SOURCES = ["ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c", "ls_model.c"]
 ONCE = """
 #include "ls_model.h"
 static uint32_t arena[LS_ARENA_LEARN / 4];

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ..export.fixed import HEADROOM, Dtype
 from ..recipes.exporting import Exported, export_c
 from ..recipes.plugin import load_plugins
 from .arguments import Json, Plugins
@@ -39,6 +40,10 @@ class Export:
     """nir: seconds a time step takes, 1e-4 unless given."""
     gain: Literal["r", "weights"] | None = None
     """nir: what makes up for the leak, resistances (r) or weights, for Norse."""
+    dtype: Dtype = "f32"
+    """Weights: f32, or int16 or int8 in fixed point that learns by stochastic rounding."""
+    headroom: float = HEADROOM
+    """In fixed point, how many times the largest trained weight a weight may reach."""
     plugin: Plugins = ()
     json: Json = False
 
@@ -48,7 +53,13 @@ class Export:
         if self.target != "c":
             return export_file(self)
         made = export_c(
-            self.run, self.out, learn=self.learn, budget=self.budget, say=speaker(self.json)
+            self.run,
+            self.out,
+            learn=self.learn,
+            budget=self.budget,
+            dtype=self.dtype,
+            headroom=self.headroom,
+            say=speaker(self.json),
         )
         if self.json:
             print_json(asdict(made))
@@ -63,7 +74,7 @@ def _told(made: Exported) -> str:
     return "\n".join(
         [
             f"Wrote {made.folder}: {n['inputs']} inputs, {n['classes']} classes.",
-            f"Learns: {learns}.",
+            f"Learns: {learns}; weights {n['dtype']}.",
             f"Arena: {arena['infer']:,} bytes to infer, {arena['learn']:,} to learn at every step, "
             f"{arena['gather']:,} once a sequence; weights in flash {n['flash_bytes']:,}.",
             f"Check it: make -C {made.folder} test",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from .fixed import Fixed, gains, one_event, parts_of
 from .plan import MODES, SHARED, VERSION, Layer, Mode, Plan, Shape
 
 SIGNALS = {
@@ -83,7 +84,7 @@ def source(plan: Plan) -> str:
     lines += [
         "};", "",
         "const ls_config ls_model = {",
-        f"    {VERSION}u, LS_MODEL_HASH, LS_LAYERS, LS_CLASSES, LS_INPUTS, {plan.scratch}u,",
+        f"    {VERSION}u, LS_MODEL_HASH, LS_LAYERS, LS_CLASSES, LS_INPUTS, {plan.ahead}u,",
         "    layouts, layers,"
         "};", "",
     ]  # fmt: skip
@@ -105,11 +106,11 @@ def _places(plan: Plan, mode: Mode) -> Iterator[str]:
 
 
 def _arrays(i: int, layer: Layer) -> Iterator[str]:
-    for name, values in (("weight", layer.flat), ("basis", layer.basis)):
-        if values is not None:
-            yield from array(
-                "float", f"{name}{i}", map(number, values.ravel().tolist()), values.size
-            )
+    flat, basis = layer.flat, layer.basis
+    written = map(number if layer.fixed is None else str, flat.tolist())
+    yield from array("ls_weight", f"weight{i}", written, flat.size)
+    if basis is not None:
+        yield from array("float", f"basis{i}", map(number, basis.ravel().tolist()), basis.size)
     if layer.phases:
         phases = (f"0x{phase:08x}u" for phase in layer.phases)
         yield from array("uint32_t", f"phase{i}", phases, layer.classes)
@@ -146,14 +147,54 @@ def _layer(i: int, layer: Layer) -> Iterator[str]:
     yield f"        .weight = weight{i},"
     yield f"        .basis = {'0' if layer.basis is None else f'basis{i}'},"
     yield f"        .phase = {f'phase{i}' if layer.phases else '0'},"
+    if layer.fixed is not None:
+        yield from _fixed(layer, layer.fixed)
     yield "    },"
+
+
+def _fixed(layer: Layer, at: Fixed) -> Iterator[str]:
+    """The members of `ls_fixed`."""
+    units = (layer.unit, 1.0, 1.0)
+    yield "        .fixed = {"
+    yield "            .scale = {"
+    for gain, unit, point in zip(gains(layer), units, at.points, strict=True):
+        yield f"                {{{gain}, {number(unit * 2.0**-point)}, {number(2.0**point)}}},"
+    yield "            },"
+    one, loop_one = one_event(layer)
+    whole = {
+        "threshold": round(layer.threshold * 2.0**at.state),
+        "reset": round(layer.reset * 2.0**at.state),
+        "decay": parts_of(layer.decay),
+        "pre_decay": parts_of(layer.pre_decay),
+        "post_decay": parts_of(layer.post_decay),
+        "one": one,
+        "loop_one": loop_one,
+    }
+    real = {
+        "state_unit": 2.0**-at.state,
+        "trace_unit": 2.0**-at.trace,
+        "post_unit": 2.0**-at.post,
+        "post_steps": 2.0**at.post,
+    }
+    for name, value in (*whole.items(), *((k, number(x)) for k, x in real.items())):
+        yield f"            .{name} = {value},"
+    yield "        },"
+
+
+def dtype_header(plan: Plan) -> str:
+    """ls_dtype.h."""
+    bits = 8 * plan.layers[0].weight.itemsize
+    return (
+        "/* Bits of a weight: 32 (float), 16 or 8. Written by localspike; do not edit. */\n"
+        f"#ifndef LS_BITS\n#define LS_BITS {bits}\n#endif\n"
+    )
 
 
 def _kernels(i: int, layer: Layer) -> dict[str, str]:
     """Which kernels the layer is run and learnt by; null where it has no such part."""
     learns, posts = layer.signal != "none", layer.post_gain != 0.0
-    whole = posts or layer.recurrent
-    learn = "ls_learn_all" if whole else "ls_learn_causal" if layer.is_map else "ls_learn_vector"
+    learn = "ls_learn_all" if posts or layer.recurrent else "ls_learn_causal"
+    learn = "ls_learn_vector" if layer.by_vector else learn
     read = "ls_read_map" if layer.side else "ls_read_vector"
     return {
         "shape": _shape(layer.shape),

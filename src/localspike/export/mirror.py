@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -11,32 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from .arithmetic import Arithmetic, FixedArithmetic, FloatArithmetic, Kind, Lesson, Numbers, Slot
+from .mirror_signals import SIGNALS, latents, pooled, takes
 from .plan import Floats, Layer, Plan, Shape
 
 F = np.float32
-ONE, HALF, SPREAD = F(1.0), F(0.5), F(1.5)
-FADED = F(2.0**-14)
-"""Traces below it end: `LS_FADED`."""
+ONE = F(1.0)
 Bytes = NDArray[np.uint8]
-
-
-@dataclass
-class Slot:
-    """What one layer carries: the arena's buffers, spikes and outputs one number each."""
-
-    v: Floats
-    weight: Floats
-    recurrent: Floats | None
-    bias: Floats | None
-    spikes: Floats
-    out: Floats
-    pre: Floats
-    loop_pre: Floats | None
-    post: Floats | None
-    latent: Floats | None
-    past: Floats | None = None
-    bias_pre: Any = field(default_factory=lambda: F(0.0))
-    gathered: dict[str, Floats] = field(default_factory=dict)
 
 
 class Mirror:
@@ -53,28 +33,22 @@ class Mirror:
     (10,)
     """
 
-    def __init__(self, plan: Plan, rate: float = 0.0, gather: bool = False) -> None:
+    def __init__(self, plan: Plan, rate: float = 0.0, gather: bool = False, seed: int = 1) -> None:
         self.plan, self.rate, self.gather = plan, F(rate), gather
+        self.by: Arithmetic = FloatArithmetic() if plan.dtype == "f32" else FixedArithmetic(seed)
         self.trainable = [layer.signal != "none" for layer in plan.layers]
-        self.slots = [_slot(layer) for layer in plan.layers]
+        self.slots = [_slot(layer, self.by.state) for layer in plan.layers]
         if gather:
             for layer, slot in zip(plan.layers, self.slots, strict=True):
-                slot.gathered = _like(layer)
+                slot.gathered = _like(layer, slot)
         self.margin = float("inf")  # least |u - threshold| so far: how sure the spikes are
         self.reset()
 
     def reset(self) -> None:
         """Begin a sequence."""
         for slot in self.slots:
-            for held in (
-                slot.v,
-                slot.spikes,
-                slot.out,
-                slot.pre,
-                slot.loop_pre,
-                slot.post,
-                slot.latent,
-            ):
+            carried = (slot.v, slot.spikes, slot.out, slot.pre, slot.loop_pre, slot.post)
+            for held in (*carried, slot.latent):
                 if held is not None:
                     held[...] = 0
             slot.bias_pre = F(0.0)
@@ -98,25 +72,55 @@ class Mirror:
 
     def _advance(self, layer: Layer, slot: Slot, x: Floats) -> None:
         if slot.post is not None and self.steps:
-            slot.post[...] = F(layer.post_decay) * slot.post + _psi(layer, _u(layer, slot))
+            self.by.trace_post(layer, slot.post, self._psi(layer, slot))
         slot.past = slot.spikes.copy()
         slot.bias_pre = F(layer.bias_decay) * slot.bias_pre + ONE
-        slot.v *= F(layer.decay)
+        self.by.leak(layer, slot.v)
         if slot.bias is not None:
-            slot.v += slot.bias
-        _receive(layer.shape, slot.weight, F(layer.unit) * x, slot.pre, layer.pre_decay, slot.v)
-        if layer.loop and slot.recurrent is not None:
+            self.by.send(layer, "bias", slot.v, slot.bias, 1.0)
+        self._receive(layer, layer.shape, "weight", slot.weight, x, slot.pre, slot.v)
+        if layer.loop and slot.recurrent is not None and slot.loop_pre is not None:
             before = slot.past.ravel()
-            _receive(layer.loop, slot.recurrent, before, slot.loop_pre, layer.pre_decay, slot.v)
-        if not layer.spikes:
-            return
-        fired = slot.v > F(layer.threshold)
-        self.margin = min(self.margin, float(np.abs(slot.v - F(layer.threshold)).min()))
+            self._receive(
+                layer, layer.loop, "recurrent", slot.recurrent, before, slot.loop_pre, slot.v
+            )
+        if layer.spikes:
+            self._fire(layer, slot)
+
+    def _fire(self, layer: Layer, slot: Slot) -> None:
+        threshold, reset = self.by.membranes(layer)
+        fired = slot.v > threshold
+        self.margin = min(self.margin, float(np.abs(slot.v - threshold).min()))
         slot.spikes[...] = fired
-        slot.v[fired] -= F(layer.reset)
-        slot.out[...] = _pooled(layer, slot.spikes)
+        slot.v[fired] -= reset
+        slot.out[...] = pooled(layer, slot.spikes)
         if slot.latent is not None:
-            slot.latent[...] = F(layer.latent_decay) * slot.latent + _latents(layer, slot)
+            slot.latent[...] = F(layer.latent_decay) * slot.latent + latents(layer, slot)
+
+    def _receive(
+        self, layer: Layer, shape: Shape, kind: Kind, weight: Numbers, x: Floats, pre: Numbers,
+        v: Numbers,
+    ) -> None:  # fmt: skip
+        """Traces and currents of all inputs, input by input."""
+        self.by.trace(layer, kind, pre, x)
+        for i in np.flatnonzero(x):
+            at, channel = divmod(int(i), shape.in_c)
+            y, x_at = divmod(at, shape.in_w)
+            for ky, kx in np.ndindex(shape.kernel, shape.kernel):
+                oy, over_y = divmod(y + shape.pad - ky, shape.stride)
+                ox, over_x = divmod(x_at + shape.pad - kx, shape.stride)
+                if over_y or over_x or not (0 <= oy < shape.out_h and 0 <= ox < shape.out_w):
+                    continue
+                self.by.send(layer, kind, v[oy, ox], weight[ky, kx, channel], x[i])
+
+    def _psi(self, layer: Layer, slot: Slot) -> Floats:
+        """The secondary activation of the distance to threshold."""
+        d = np.abs(self.by.above(layer, slot.v, slot.spikes))
+        if layer.psi == "Triangle":
+            return np.maximum(F(layer.psi_height) - F(layer.psi_slope) * d, F(0.0))
+        d = F(layer.psi_slope) * d + ONE
+        found: Floats = (ONE / (d * d)).astype(F)
+        return found
 
     # -- learning ----------------------------------------------------------------------------
 
@@ -124,39 +128,71 @@ class Mirror:
         """Learn from the step just made."""
         for i, (layer, slot) in enumerate(zip(self.plan.layers, self.slots, strict=True)):
             if self.trainable[i] and layer.signal != "none":
-                self._learn(layer, slot, self.inputs[i], _SIGNALS[layer.signal](layer, slot, label))
+                self._learn(layer, slot, self.inputs[i], SIGNALS[layer.signal](layer, slot, label))
 
     def _learn(self, layer: Layer, slot: Slot, x: Floats, m: Floats) -> None:
-        rate = ONE if self.gather else -self.rate
-        into = slot.gathered if self.gather else _learnt(slot)
-        causal = m if not layer.spikes else m * _psi(layer, _u(layer, slot))
-        takes = _takes(layer, slot.spikes)
-        places = list(np.ndindex(layer.shape.out_h, layer.shape.out_w))
-        for at in places:
-            row = np.where(takes[at], causal[at], F(0.0))
-            _change(layer.shape, into["weight"], row, at, slot.pre, rate * F(layer.pre_gain))
-            if slot.bias is not None and row.any():
-                into["bias"] += rate * slot.bias_pre * row
-        for at in places:
-            if layer.loop and slot.loop_pre is not None:
-                row = np.where(takes[at], causal[at], F(0.0))
-                by = rate * F(layer.pre_gain)
-                _change(layer.loop, into["recurrent"], row, at, slot.loop_pre, by)
-            if slot.post is None:
-                continue
-            row = np.where(takes[at], m[at] * slot.post[at], F(0.0))
-            by = rate * F(layer.post_gain)
-            _change(layer.shape, into["weight"], row, at, x, by * F(layer.unit))
-            if layer.loop and slot.past is not None:
-                _change(layer.loop, into["recurrent"], row, at, slot.past.ravel(), by)
+        causal = m * self._psi(layer, slot) if layer.spikes else m
+        for at, row in _rows(layer, slot, causal):
+            if row.any() or layer.by_vector:
+                self._learn_row(layer, slot, at, row)
+        if not (layer.loop or slot.post is not None):
+            return
+        traced = None if slot.post is None else m * self.by.post_values(layer, slot.post)
+        for at, row in _rows(layer, slot, causal):
+            if layer.loop and row.any():
+                self._change(layer, slot, "recurrent", at, row, slot.loop_pre)
+            if traced is not None:
+                self._learn_traced(layer, slot, x, at, _row(layer, slot, traced, at))
+
+    def _learn_row(self, layer: Layer, slot: Slot, at: tuple[int, int], row: Floats) -> None:
+        """Biases and weights of the input."""
+        if slot.bias is not None:
+            self.by.teach_bias(layer, self._lesson(slot, "bias", row), slot.bias_pre)
+        self._change(layer, slot, "weight", at, row, slot.pre)
+
+    def _learn_traced(
+        self, layer: Layer, slot: Slot, x: Floats, at: tuple[int, int], row: Floats
+    ) -> None:
+        """What events of this step bring, by the post trace."""
+        if not row.any():
+            return
+        self._change(layer, slot, "weight", at, row, None, x)
+        if layer.loop and slot.past is not None:
+            self._change(layer, slot, "recurrent", at, row, None, slot.past.ravel())
+
+    def _lesson(self, slot: Slot, kind: Kind, row: Floats) -> Lesson:
+        into = slot.gathered if self.gather else slot.learnt()
+        return Lesson(kind, row, into[kind], ONE if self.gather else -self.rate, self.gather)
+
+    def _change(
+        self, layer: Layer, slot: Slot, kind: Kind, at: tuple[int, int], row: Floats,
+        pre: Numbers | None, counts: Floats | None = None,
+    ) -> None:  # fmt: skip
+        """What a row of post factors does to the weights behind one position."""
+        shape, lesson = layer.shape, self._lesson(slot, kind, row)
+        gain = F(layer.pre_gain) if pre is not None else F(layer.post_gain)
+        if kind == "recurrent":
+            assert layer.loop is not None
+            shape = layer.loop
+        elif pre is None:
+            gain = gain * self.by.events_gain(layer)
+        if pre is None:
+            assert counts is not None
+            pre = self.by.events(layer, kind, counts)
+        self.by.by_gain(layer, lesson, gain)
+        seen = pre.reshape(shape.in_h, shape.in_w, shape.in_c)
+        for ky, kx in np.ndindex(shape.kernel, shape.kernel):
+            y, x = at[0] * shape.stride + ky - shape.pad, at[1] * shape.stride + kx - shape.pad
+            if 0 <= y < shape.in_h and 0 <= x < shape.in_w:
+                self.by.teach(lesson, (ky, kx), seen[y, x])
 
     def update(self, momentum: float = 0.0) -> None:
         """Change the weights by what was gathered, keep ``momentum`` of it."""
-        for slot, learns in zip(self.slots, self.trainable, strict=True):
-            for name, held in _learnt(slot).items():
-                if learns and name in slot.gathered:
-                    held -= self.rate * slot.gathered[name]
-                    slot.gathered[name] *= F(momentum)
+        for layer, slot, learns in zip(self.plan.layers, self.slots, self.trainable, strict=True):
+            if learns and slot.gathered:
+                self.by.settle(layer, slot, self.rate)
+                for held in slot.gathered.values():
+                    held *= F(momentum)
 
     def predict(self) -> int:
         """The class with the largest logits so far."""
@@ -168,212 +204,52 @@ class Mirror:
         """CRC32 of all spikes of this step, going on from ``seed``."""
         for layer, slot in zip(self.plan.layers, self.slots, strict=True):
             if layer.spikes:
-                seed = crc32(
-                    np.packbits(slot.spikes.ravel() > 0, bitorder="little").tobytes(), seed
-                )
+                bits = np.packbits(slot.spikes.ravel() > 0, bitorder="little")
+                seed = crc32(bits.tobytes(), seed)
         return seed
 
     def weight_hash(self, seed: int = 0) -> int:
         """CRC32 of all weights that learn, going on from ``seed``."""
         for layer, slot in zip(self.plan.layers, self.slots, strict=True):
             if layer.signal != "none":
-                for held in _learnt(slot).values():
-                    seed = crc32(np.ascontiguousarray(held, F).tobytes(), seed)
+                for held in slot.learnt().values():
+                    seed = crc32(np.ascontiguousarray(held).tobytes(), seed)
         return seed
 
 
-def _slot(layer: Layer) -> Slot:
+def _slot(layer: Layer, state: type[Any]) -> Slot:
     shape, learns = layer.shape, layer.signal != "none"
     map_of = (shape.out_h, shape.out_w, shape.out_c)
     side = layer.pooled if layer.pool != "none" else 1
     loop = layer.recurrent_weight
     return Slot(
-        v=np.zeros(map_of, F),
+        v=np.zeros(map_of, state if layer.spikes else F),
         weight=layer.weight.copy(),
         recurrent=None if loop is None else loop.copy(),
         bias=None if layer.bias is None else layer.bias.copy(),
         spikes=np.zeros(map_of, F),
         out=np.zeros((shape.out_h // side, shape.out_w // side, shape.out_c), F),
-        pre=np.zeros(shape.inputs, F),
-        loop_pre=np.zeros(shape.neurons, F) if layer.loop else None,
-        post=np.zeros(map_of, F) if learns and layer.post_gain else None,
+        pre=np.zeros(shape.inputs, state),
+        loop_pre=np.zeros(shape.neurons, state) if layer.loop else None,
+        post=np.zeros(map_of, state) if learns and layer.post_gain else None,
         latent=np.zeros(layer.latents, F) if layer.latent_decay else None,
     )
 
 
-def _learnt(slot: Slot) -> dict[str, Floats]:
-    held = {"weight": slot.weight, "recurrent": slot.recurrent, "bias": slot.bias}
-    return {name: x for name, x in held.items() if x is not None}
+def _like(layer: Layer, slot: Slot) -> dict[str, Floats]:
+    """Room to gather in."""
+    learns = layer.signal != "none"
+    return {name: np.zeros(x.shape, F) for name, x in slot.learnt().items() if learns}
 
 
-def _like(layer: Layer) -> dict[str, Floats]:
-    held = {"weight": layer.weight, "recurrent": layer.recurrent_weight, "bias": layer.bias}
-    if layer.signal == "none":
-        return {}
-    return {name: np.zeros_like(x) for name, x in held.items() if x is not None}
-
-
-def _u(layer: Layer, slot: Slot) -> Floats:
-    reset = np.where(slot.spikes > 0, F(layer.reset), F(0.0))
-    found: Floats = slot.v + reset
+def _row(layer: Layer, slot: Slot, factors: Floats, at: tuple[int, int]) -> Floats:
+    """Post factors at one position, of the neurons that take their window's signal."""
+    found: Floats = np.where(takes(layer, slot.spikes)[at], factors[at], F(0.0))
     return found
 
 
-def _psi(layer: Layer, u: Floats) -> Floats:
-    d = np.abs(u - F(layer.threshold))
-    if layer.psi == "Triangle":
-        return np.maximum(F(layer.psi_height) - F(layer.psi_slope) * d, F(0.0))
-    d = F(layer.psi_slope) * d + ONE
-    return ONE / (d * d)
-
-
-def _receive(
-    shape: Shape, weight: Floats, x: Floats, pre: Floats | None, decay: float, u: Floats
-) -> None:
-    """Traces and currents of all inputs, input by input."""
-    if pre is not None:
-        pre[...] = F(decay) * pre + x
-        pre[pre < FADED] = 0
-    for i in np.flatnonzero(x):
-        at, channel = divmod(int(i), shape.in_c)
-        y, x_at = divmod(at, shape.in_w)
-        for ky, kx in np.ndindex(shape.kernel, shape.kernel):
-            oy, over_y = divmod(y + shape.pad - ky, shape.stride)
-            ox, over_x = divmod(x_at + shape.pad - kx, shape.stride)
-            if over_y or over_x or not (0 <= oy < shape.out_h and 0 <= ox < shape.out_w):
-                continue
-            u[oy, ox] += x[i] * weight[ky, kx, channel]
-
-
-def _windows(layer: Layer, spikes: Floats) -> Floats:
-    """Spikes by window: [h, w, pooled², C], and what does not fill a window left out."""
-    side = layer.pooled
-    h, w = layer.shape.out_h // side, layer.shape.out_w // side
-    cut = spikes[: h * side, : w * side].reshape(h, side, w, side, -1)
-    found: Floats = cut.transpose(0, 2, 1, 3, 4).reshape(h, w, side * side, -1)
-    return found
-
-
-def _pooled(layer: Layer, spikes: Floats) -> Floats:
-    if layer.pool == "none":
-        return spikes
-    windows = _windows(layer, spikes)
-    return windows.max(2) if layer.pool == "max" else windows.sum(2)
-
-
-def _takes(layer: Layer, spikes: Floats) -> NDArray[np.bool_]:
-    """Which neurons take their window's signal: [h, w, C]."""
-    taking = np.zeros(spikes.shape, bool)
-    if layer.pool == "none":
-        return ~taking
-    side = layer.pooled
-    windows = _windows(layer, spikes)
-    chosen = np.ones(windows.shape, bool)
-    if layer.pool == "max":
-        first = windows.argmax(2)  # of a silent window the first neuron
-        chosen = np.arange(side * side)[:, None] == first[:, :, None]
-    h, w = windows.shape[:2]
-    back = chosen.reshape(h, w, side, side, -1).transpose(0, 2, 1, 3, 4)
-    taking[: h * side, : w * side] = back.reshape(h * side, w * side, -1)
-    return taking
-
-
-def _latents(layer: Layer, slot: Slot) -> Floats:
-    """Mean spikes of this step behind every latent."""
-    out = slot.out
-    if layer.side:
-        windows = out.reshape(layer.side, layer.window, layer.side, layer.window, -1)
-        out = windows.sum((1, 3)).transpose(2, 0, 1)
-    found: Floats = out.ravel() * F(layer.latent_unit)
-    return found
-
-
-def _in_order(x: Floats) -> Any:
-    """The sum of numbers in their order, each addition rounded."""
-    return np.add.accumulate(x, dtype=F)[-1]
-
-
-def _error(z: Floats, label: int) -> Floats:
-    z = np.array([_exponential(x) for x in z - z.max()], F)
-    z = z / _in_order(z)
-    z[label] -= ONE
-    return z
-
-
-def _exponential(x: Any) -> Any:
-    """exp of x <= 0 by the runtime's polynomial."""
-    if not x >= F(-87.0):
-        return F(0.0)
-    whole = int(x * F(1.44269504) - HALF)
-    x = (x - F(whole) * F(0.693359375)) + F(whole) * F(2.12194440e-4)
-    p = ONE / F(720.0)
-    for term in (ONE / F(120.0), ONE / F(24.0), ONE / F(6.0), HALF, ONE, ONE):
-        p = p * x + term
-    return p * np.uint32((whole + 127) << 23).view(F)
-
-
-def _inverse_root(x: Any) -> Any:
-    y = np.uint32(0x5F375A86 - (int(F(x).view(np.uint32)) >> 1)).view(F)
-    for _ in range(4):
-        y = y * (SPREAD - HALF * x * y * y)
-    return y
-
-
-def _class_signal(layer: Layer, slot: Slot, label: int) -> Floats:
-    a = slot.latent if slot.latent is not None else _latents(layer, slot)
-    basis = layer.basis if layer.basis is not None else _wave(layer)
-    scale = F(layer.scale)
-    if layer.scale == 0.0:
-        squares = _in_order(a * a)
-        scale = _inverse_root(squares) if squares > ONE else ONE
-    z = np.array([scale * _in_order(row) for row in basis * a], F)
-    z = _error(z, label) * (scale * F(layer.latent_unit))
-    m: Floats = np.add.accumulate(basis * z[:, None], axis=0, dtype=F)[-1]
-    return _spread(layer, m)
-
-
-def _wave(layer: Layer) -> Floats:
-    at = np.arange(layer.latents, dtype=np.uint64)
-    phases = np.array(layer.phases, np.uint64)[:, None] * at & np.uint64(0xFFFFFFFF)
-    return np.where(phases >> np.uint64(31), F(-1.0), ONE).astype(F)
-
-
-def _label_signal(layer: Layer, slot: Slot, label: int) -> Floats:
-    assert layer.basis is not None
-    return _spread(layer, layer.basis[label])
-
-
-def _error_signal(layer: Layer, slot: Slot, label: int) -> Floats:
-    return _error(slot.v.ravel(), label).reshape(slot.v.shape)
-
-
-_SIGNALS = {"class": _class_signal, "label": _label_signal, "error": _error_signal}
-
-
-def _spread(layer: Layer, m: Floats) -> Floats:
-    """m of every neuron [H, W, C]; neurons outside of all windows have 0."""
-    shape, side = layer.shape, layer.pooled if layer.pool != "none" else 1
-    h, w = shape.out_h // side, shape.out_w // side
-    if layer.side:
-        wide = m.reshape(-1, layer.side, layer.side).transpose(1, 2, 0)
-        wide = wide.repeat(layer.window, 0).repeat(layer.window, 1)
-    else:
-        wide = m.reshape(h, w, -1)
-    found = np.zeros((shape.out_h, shape.out_w, shape.out_c), F)
-    found[: h * side, : w * side] = wide.repeat(side, 0).repeat(side, 1)
-    return found
-
-
-def _change(
-    shape: Shape, weight: Floats, row: Floats, at: tuple[int, int], pre: Floats, by: Any
-) -> None:
-    """What a row of post factors does to the weights behind one position."""
-    if not row.any():
-        return
-    seen = pre.reshape(shape.in_h, shape.in_w, shape.in_c)
-    for ky, kx in np.ndindex(shape.kernel, shape.kernel):
-        y, x = at[0] * shape.stride + ky - shape.pad, at[1] * shape.stride + kx - shape.pad
-        if not (0 <= y < shape.in_h and 0 <= x < shape.in_w):
-            continue
-        active = np.flatnonzero(seen[y, x])
-        weight[ky, kx, active] += (by * seen[y, x, active])[:, None] * row
+def _rows(layer: Layer, slot: Slot, factors: Floats) -> Iterator[tuple[tuple[int, int], Floats]]:
+    """Post factors position by position."""
+    taking = takes(layer, slot.spikes)
+    for at in np.ndindex(layer.shape.out_h, layer.shape.out_w):
+        yield (at[0], at[1]), np.where(taking[at], factors[at], F(0.0))

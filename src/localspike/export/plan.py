@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import accumulate
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 
 from ..rules.basis import phase_increments
 
+if TYPE_CHECKING:
+    from .fixed import Dtype, Fixed
+
 KEPT = ("scratch", "weights", "gathered")
 """Buffers that outlive a sequence, or that nothing is kept in."""
 SHARED = ""
 """In place of a layer's name, what all share; no block can have it."""
-VERSION = 1
+VERSION = 2
 """Of the runtime's tables and of what it saves: `LS_VERSION` in ls.h."""
 
 Floats = NDArray[np.float32]
+Weights = NDArray[Any]
+"""float32, or int16 or int8 in fixed point."""
 SignalKind = Literal["none", "class", "label", "error"]
 PoolKind = Literal["none", "max", "mean"]
 Mode = Literal["infer", "learn", "gather"]
@@ -93,10 +98,11 @@ class Layer:
     scale: float
     latent_unit: float
     latent_decay: float
-    weight: Floats = field(repr=False)
-    recurrent_weight: Floats | None = field(default=None, repr=False)
-    bias: Floats | None = field(default=None, repr=False)
+    weight: Weights = field(repr=False)
+    recurrent_weight: Weights | None = field(default=None, repr=False)
+    bias: Weights | None = field(default=None, repr=False)
     basis: Floats | None = field(default=None, repr=False)
+    fixed: Fixed | None = None
 
     @property
     def is_map(self) -> bool:
@@ -123,7 +129,17 @@ class Layer:
         return self.shape.weights + loop + (0 if self.bias is None else self.shape.out_c)
 
     @property
-    def flat(self) -> Floats:
+    def by_vector(self) -> bool:
+        """Whether it learns with one row of post factors in all, its neurons'."""
+        return not (self.is_map or self.recurrent or self.post_gain)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of a membrane's or trace's number; a readout's membrane is always a float."""
+        return 4 if self.fixed is None else 2
+
+    @property
+    def flat(self) -> Weights:
         """Weights, recurrent weights and biases one after the other."""
         parts = (self.weight, self.recurrent_weight, self.bias)
         return np.concatenate([x.ravel() for x in parts if x is not None])
@@ -146,11 +162,22 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
+    def dtype(self) -> Dtype:
+        """Of weights: f32, int16 or int8."""
+        fixed = self.layers[0].fixed
+        return "f32" if fixed is None else fixed.dtype
+
+    @property
     def scratch(self) -> int:
         """Numbers of scratch: latents, one per class, one row of post factors."""
-        learns = [layer for layer in self.layers if layer.signal != "none"]
-        ahead = max((_ahead(layer) for layer in learns), default=0)
-        return ahead + max((layer.shape.out_c for layer in learns), default=0)
+        rows = (layer.shape.out_c for layer in self.layers if layer.signal != "none")
+        return self.ahead + max(rows, default=0)
+
+    @property
+    def ahead(self) -> int:
+        """Numbers of scratch before the row."""
+        learns = (layer for layer in self.layers if layer.signal != "none")
+        return max((_ahead(layer) for layer in learns), default=0)
 
     @property
     def hash(self) -> int:
@@ -216,18 +243,19 @@ def _ahead(layer: Layer) -> int:
 
 def _buffers(layer: Layer, mode: Mode) -> dict[str, int]:
     n, bits = layer.shape.neurons, _bits(layer.shape.neurons)
-    found = {"membrane": 4 * n}
+    weight, state = layer.weight.itemsize, layer.state_bytes
+    found = {"membrane": (state if layer.spikes else 4) * n}
     if layer.spikes:
         found["spikes"] = bits
     if layer.pool != "none":
         found["output"] = layer.outputs if layer.pool == "mean" else _bits(layer.outputs)
     if mode == "infer" or layer.signal == "none":
         return found
-    found |= {"weights": 4 * layer.learnt, "pre trace": 4 * layer.shape.inputs}
+    found |= {"weights": weight * layer.learnt, "pre trace": state * layer.shape.inputs}
     if layer.loop:
-        found["recurrent pre trace"] = 4 * n
+        found["recurrent pre trace"] = state * n
     if layer.post_gain:
-        found["post trace"] = 4 * n
+        found["post trace"] = state * n
         found["past spikes"] = bits if layer.loop else 0
     if layer.latent_decay:
         found["latents"] = 4 * layer.latents
@@ -249,6 +277,7 @@ def numbers(plan: Plan) -> Mapping[str, Any]:
     return {
         "version": VERSION,
         "model_hash": f"{plan.hash:08x}",
+        "dtype": plan.dtype,
         "inputs": plan.inputs,
         "classes": plan.classes,
         "layers": [layer.name for layer in plan.layers],

@@ -12,7 +12,10 @@ from . import emit
 from .plan import MODES, Plan, numbers
 from .vectors import header, make_vectors
 
-RUNTIME = ("ls.h", "ls_inside.h", "ls.c", "ls_map.c", "ls_learn.c", "ls_store.c", "Makefile")
+RUNTIME = (
+    "ls.h", "ls_inside.h", "ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c",
+    "ls_store.c", "Makefile",
+)  # fmt: skip
 
 
 def files_of(plan: Plan, counts: NDArray[np.uint8] | None = None) -> dict[str, str]:
@@ -30,6 +33,7 @@ def files_of(plan: Plan, counts: NDArray[np.uint8] | None = None) -> dict[str, s
     }
     found = {name: (runtime / name).read_text(encoding="utf-8") for name in RUNTIME}
     return found | {
+        "ls_dtype.h": emit.dtype_header(plan),
         "ls_model.h": emit.header(plan),
         "ls_model.c": emit.source(plan),
         "test/selfcheck.c": (runtime / "selfcheck.c").read_text(encoding="utf-8"),

@@ -16,6 +16,7 @@ from .. import data
 from ..config import RunConfig
 from ..errors import ConfigError, IllegalError
 from ..export import Plan, plan_of
+from ..export.fixed import DTYPES, HEADROOM, Dtype, in_fixed_point
 from ..export.plan import Mode, numbers
 from ..export.readme import readme
 from ..export.write import budget_table, files_of
@@ -47,6 +48,8 @@ def export_c(
     *,
     learn: str = "all",
     budget: str | None = None,
+    dtype: Dtype = "f32",
+    headroom: float = HEADROOM,
     say: Callable[[str], None] = print,
 ) -> Exported:
     """Write a run's network as C that infers and learns.
@@ -61,6 +64,10 @@ def export_c(
         "all" that the run's rule teaches, "none", or "last-k": the last k blocks.
     budget:
         Bytes of arena, as "256KB" (1,024 bytes each); refused where it does not fit, with a table.
+    dtype:
+        "f32", or "int16" or "int8": weights in fixed point, learnt by stochastic rounding.
+    headroom:
+        In fixed point, how much larger than the largest trained one of its kind a weight may grow.
 
     Raises
     ------
@@ -73,11 +80,11 @@ def export_c(
     target = Path(out)
     check_folder(target)
     run = load_run(run_folder, "cpu", say)
-    plan = plan_of_run(run, learn)
+    plan = in_fixed_point(plan_of_run(run, learn), dtype, headroom)
     mode: Mode = "learn" if any(layer.signal != "none" for layer in plan.layers) else "infer"
     if allowed is not None and plan.arena(mode) > allowed:
         say(budget_table(plan))
-        raise _too_large(run, plan, mode, allowed)
+        raise _too_large(run, plan, mode, allowed, learn)
     files = {**files_of(plan), "README.md": readme(plan)}
     for name in sorted(files, key=lambda name: name != "manifest.json"):
         path = target / name
@@ -203,23 +210,30 @@ def _dropped(config: RunConfig) -> Iterator[str]:
         yield f"Training had {', '.join(names)}; learning on the device has not."
 
 
-def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int) -> IllegalError:
-    """A refusal with what would fit."""
+def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int, learn: str) -> IllegalError:
+    """A refusal with what would fit: as much learning in smaller weights, or fewer layers."""
     names = list(run.net.modules_by_name)
     fewer = [*(f"last-{k}" for k in range(len(names) - 1, 0, -1)), "none"]
+    own = DTYPES.index(plan.dtype)
+    options = [(learn, dtype) for dtype in DTYPES[own + 1 :]]
+    options += [(less, DTYPES[own]) for less in (fewer if mode == "learn" else [])]
     fits = [
-        f"--learn {option} ({need:,} bytes)"
-        for option in (fewer if mode == "learn" else [])
-        if (need := _need(run, option)) <= allowed
+        f"--learn {learn} --dtype {dtype} ({need:,} bytes)"
+        for learn, dtype in options
+        if (need := _need(run, learn, dtype)) <= allowed
     ]
     return IllegalError(
         "the network does not fit the budget",
         got=f"{plan.arena(mode):,} bytes of arena",
         expected=f"at most {allowed:,}",
-        fix=f"What fits: {fits[0]}" if fits else "Nothing of it fits; take a smaller network",
+        fix=f"What fits: {' or '.join(fits[:2])}" if fits else _NOTHING,
     )
 
 
-def _need(run: Run, learn: str) -> int:
-    plan = plan_of_run(run, learn)
-    return plan.arena("infer" if learn == "none" else "learn")
+_NOTHING = "Nothing of it fits; take a smaller network"
+
+
+def _need(run: Run, learn: str, dtype: Dtype) -> int:
+    plan = in_fixed_point(plan_of_run(run, learn), dtype)
+    learns = any(layer.signal != "none" for layer in plan.layers)
+    return plan.arena("learn" if learns else "infer")

@@ -54,8 +54,10 @@ int ls_init(ls_net *net, const ls_config *config, ls_slot *slots, void *arena, s
     net->flags = flags;
     net->arena = arena;
     net->state = layout->state;
+    net->seed = 1u;
     net->logits = at(arena, layout->logits);
     net->scratch = at(arena, layout->scratch);
+    net->row = (ls_word *)(void *)(net->scratch + config->row);
     for (unsigned i = 0; i < config->layers; i++) {
         lay_out(config->layer + i, slots + i, layout->place[i], arena);
         if (slots[i].pre)
@@ -98,11 +100,11 @@ static void linear_receive(const ls_layer *l, const ls_slot *s, ls_events x)
 {
     const ls_weight *weight = s->weight;
     for (uint32_t i = 0; i < l->inputs; i++, weight += l->neurons) {
-        float value = l->unit * (float)count(x, i);
+        ls_value value = arrives(l, count(x, i));
         if (s->pre)
-            s->pre[i] = faded(s->pre[i], l->pre_decay, value);
-        if (value != 0.0f)
-            ls_add_row(s->v, weight, value, l->neurons);
+            s->pre[i] = traced(l, LS_INPUT, s->pre[i], value);
+        if (value != 0)
+            send(l, s, LS_INPUT, 0, weight, value, l->neurons);
     }
 }
 
@@ -110,19 +112,23 @@ static void leak(const ls_layer *l, ls_slot *s)
 {
     unsigned row = l->shape.out_c;
     s->bias_pre = l->bias_decay * s->bias_pre + 1.0f;
+#if LS_BITS == 32
     for (uint32_t i = 0; i < l->neurons; i++)
         s->v[i] *= l->decay;
+#else
+    ls_leak(l, s);
+#endif
     for (uint32_t i = 0; l->biased && i < l->neurons; i += row)
-        ls_add_row(s->v + i, s->weight + l->learnt - row, 1.0f, row);
+        send(l, s, LS_BIAS, i, s->weight + l->learnt - row, 1, row);
 }
 
 static void fire(const ls_layer *l, const ls_slot *s)
 {
     clear(s->spikes, (l->neurons + 7u) / 8u);
     for (uint32_t i = 0; i < l->neurons; i++)
-        if (s->v[i] > l->threshold) {
+        if (s->v[i] > threshold(l)) {
             set_bit(s->spikes, i);
-            s->v[i] -= l->reset;
+            s->v[i] = (ls_state)(s->v[i] - reset(l));
         }
 }
 
@@ -153,7 +159,7 @@ static int run(ls_net *net)
         x.counts = l->counts;
     }
     for (unsigned c = 0; c < net->config->classes; c++)
-        net->logits[c] += s->v[c];
+        net->logits[c] += readout(s)[c];
     net->steps++;
     net->fresh = 1;
     return LS_OK;
@@ -182,19 +188,6 @@ int ls_step_events(ls_net *net, const uint32_t *index, size_t n)
     return run(net);
 }
 
-void ls_recur(ls_net *net, const ls_layer *l, ls_slot *s)
-{
-    const ls_weight *weight = s->weight + l->weights;
-    (void)net;
-    for (uint32_t i = 0; i < l->neurons; i++, weight += l->neurons) {
-        float value = (float)bit(s->spikes, i);
-        if (s->loop_pre)
-            s->loop_pre[i] = faded(s->loop_pre[i], l->pre_decay, value);
-        if (value != 0.0f)
-            ls_add_row(s->v, weight, value, l->neurons);
-    }
-}
-
 int ls_best(const float *z, int n)
 {
     int best = 0;
@@ -208,16 +201,18 @@ int ls_predict(const ls_net *net) { return ls_best(net->logits, net->config->cla
 
 const float *ls_logits(const ls_net *net) { return net->logits; }
 void ls_set_rate(ls_net *net, float rate) { net->rate = rate; }
+void ls_set_seed(ls_net *net, uint32_t seed) { net->seed = seed ? seed : 1u; }
 void ls_set_trainable(ls_net *net, uint32_t layers) { net->trainable = layers; }
 
-static void linear_change(const ls_shape *s, float *weight, const float *row, unsigned y,
-                          unsigned x, const ls_state *pre, ls_events events, float factor)
+static void linear_change(const ls_shape *s, const ls_lesson *t, unsigned y, unsigned x,
+                          const ls_state *pre, ls_events events)
 {
+    size_t at = 0;
     (void)y, (void)x;
-    for (uint32_t i = 0; i < s->in_c; i++, weight += s->out_c) {
-        float k = pre ? pre[i] : (float)count(events, i);
-        if (k != 0.0f)
-            ls_add_row(weight, row, factor * k, s->out_c);
+    for (uint32_t i = 0; i < s->in_c; i++, at += s->out_c) {
+        ls_factor k = pre ? pre[i] : events_factor(t, count(events, i));
+        if (k != 0)
+            teach(t, at, k, s->out_c);
     }
 }
 

@@ -12,6 +12,9 @@
  * prediction, from the label alone, or, for the readout, from its error. Nothing is sent between
  * layers.
  *
+ * With weights of 16 or 8 bits membranes and traces are 16 bits too, all saturate, and a weight changes
+ * by whole units: as often as its change is of one, by a seeded generator.
+ *
  * Feature maps are stored row by row with channels innermost, weights as [ky][kx][in][out].
  * A linear layer is a map of one position.
  */
@@ -21,7 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LS_VERSION 1u
+#include "ls_dtype.h" /* LS_BITS of a weight: 32 (float), 16 or 8 */
+
+#define LS_VERSION 2u
 
 enum { /* what functions return: 0 or more is good */
     LS_OK = 0,
@@ -44,8 +49,16 @@ enum { /* flags of ls_init */
     LS_GATHER = 2u  /* with LS_LEARN: ls_learn gathers, ls_update changes the weights */
 };
 
+#if LS_BITS == 32
 typedef float ls_weight;
 typedef float ls_state;
+#elif LS_BITS == 16
+typedef int16_t ls_weight;
+typedef int16_t ls_state;
+#else
+typedef int8_t ls_weight;
+typedef int16_t ls_state;
+#endif
 
 typedef struct { /* how a synapse goes from its input to its neurons */
     uint16_t in_h, in_w, in_c, out_h, out_w, out_c;
@@ -61,13 +74,49 @@ typedef struct { /* events of a step: bits, or counts in bytes */
     int counts;
 } ls_events;
 
+typedef union {
+    float f;
+    uint32_t u;
+    int32_t i;
+} ls_word;
+
+enum { LS_INPUT, LS_LOOP, LS_BIAS, LS_KINDS }; /* kinds of weights */
+
+#if LS_BITS != 32
+typedef struct { /* fixed point of one kind of weights */
+    int32_t gain;  /* units of a membrane that an event brings through one unit of weight */
+    float unit;    /* what it is worth there, for readouts, whose membranes are floats */
+    float steps;   /* units of weight in 1.0 */
+} ls_scale;
+
+typedef struct { /* of a layer: membranes, pre and post traces are int16 */
+    ls_scale scale[LS_KINDS];
+    int32_t threshold, reset;
+    int32_t decay, pre_decay, post_decay; /* in parts of 32768 */
+    int32_t one, loop_one;                /* what an event adds to a pre trace */
+    float state_unit, trace_unit, post_unit; /* what a unit is worth */
+    float post_steps;                     /* units of a post trace in 1.0 */
+} ls_fixed;
+#endif
+
+typedef struct { /* what is learnt at one position, and where it goes */
+    ls_word *row;   /* post factors of the neurons there; in fixed point drawn to integers */
+    ls_weight *weight;
+    float factor;
+#if LS_BITS != 32
+    float *gathered; /* in place of weight, if it is not null */
+    int32_t one;     /* an event in units of a pre trace */
+    uint32_t *seed;
+#endif
+} ls_lesson;
+
 /* Kernels are reached through these, so that a model links only what it needs. */
 typedef struct {
     /* Traces (where there are any) and currents of all inputs. */
     void (*receive)(const ls_layer *layer, const ls_slot *slot, ls_events x);
     /* weight += factor row (x) pre at one position; the events themselves where pre is null. */
-    void (*change)(const ls_shape *shape, float *weight, const float *row, unsigned y, unsigned x,
-                   const ls_state *pre, ls_events events, float factor);
+    void (*change)(const ls_shape *shape, const ls_lesson *lesson, unsigned y, unsigned x,
+                   const ls_state *pre, ls_events events);
 } ls_synapse;
 /* Whether a neuron takes its pooling window's signal. */
 typedef int (*ls_takes)(const ls_layer *layer, const ls_slot *slot, unsigned y, unsigned x,
@@ -114,6 +163,9 @@ struct ls_layer { /* constant: dimensions, dynamics, weights as exported */
     const ls_weight *weight;    /* then recurrent weights, then biases */
     const float *basis;         /* [class][latent]; null: the square wave */
     const uint32_t *phase;      /* [class] increments of the square wave */
+#if LS_BITS != 32
+    ls_fixed fixed;
+#endif
 };
 
 /* Where a layer's buffers begin in the arena, in the order of ls_slot, or LS_NOWHERE. */
@@ -128,7 +180,7 @@ typedef struct { /* the arena in one mode */
 } ls_layout;
 
 struct ls_slot { /* what one layer has; first LS_PARTS pointers into the arena */
-    ls_state *v;
+    ls_state *v;          /* of a readout: floats */
     uint8_t *spikes, *out;
     ls_state *pre, *loop_pre, *post;
     float *latent;        /* low-passed latents, if they are */
@@ -141,7 +193,8 @@ struct ls_slot { /* what one layer has; first LS_PARTS pointers into the arena *
 typedef struct { /* a model: a constant of ls_model.c */
     uint32_t version, hash;
     uint16_t layers, classes;
-    uint32_t inputs, scratch;
+    uint32_t inputs;
+    uint32_t row;            /* numbers of scratch before the row of post factors */
     const ls_layout *layout; /* [3]: infer, learn, gather */
     const ls_layer *layer;
 } ls_config;
@@ -151,10 +204,12 @@ struct ls_net {
     ls_slot *slot;        /* one per layer, the caller's */
     uint8_t *arena;       /* begins with the counts of this step */
     float *logits;        /* sums over the steps since ls_reset */
-    float *scratch;       /* latents, one number per class; a row of post factors at its end */
+    float *scratch;       /* latents, one number per class */
+    ls_word *row;         /* post factors at one position */
     uint32_t trainable, flags, steps;
     uint32_t state;       /* bytes of the arena that ls_reset clears */
     float rate;
+    uint32_t seed;        /* of stochastic rounding; never 0 */
     int fresh;            /* a step has been made that nothing was learnt from */
 };
 
@@ -176,6 +231,8 @@ int ls_update(ls_net *net, float momentum);
 int ls_predict(const ls_net *net);
 const float *ls_logits(const ls_net *net);
 void ls_set_rate(ls_net *net, float rate);
+/* Begin stochastic rounding (weights of 16 or 8 bits) anew; 0 is taken for 1. */
+void ls_set_seed(ls_net *net, uint32_t seed);
 /* Bit i: layer i learns (all that can, after ls_init). */
 void ls_set_trainable(ls_net *net, uint32_t layers);
 

@@ -37,18 +37,156 @@ void ls_add_row(float *to, const float *from, float factor, unsigned n);
 /* The first of the largest numbers. */
 int ls_best(const float *z, int n);
 
-/* A trace one step on. What has faded to nothing ends: weights are not walked through for it. */
+#if LS_BITS == 32
+
+typedef float ls_value; /* what arrives from an input */
 #define LS_FADED 6.103515625e-5f /* 2^-14 */
-static inline float faded(float trace, float decay, float value)
+
+static inline ls_value arrives(const ls_layer *l, unsigned n) { return l->unit * (float)n; }
+
+/* A trace one step on. What has faded to nothing ends: weights are not walked through for it. */
+static inline float traced(const ls_layer *l, int kind, float trace, ls_value value)
 {
-    trace = decay * trace + value;
+    (void)kind;
+    trace = l->pre_decay * trace + value;
     return trace < LS_FADED ? 0.0f : trace;
 }
 
-/* u[t], which only v[t] and the spike are kept of. */
-static inline float membrane(const ls_layer *l, const ls_slot *s, uint32_t i)
+static inline void send(const ls_layer *l, const ls_slot *s, int kind, size_t at,
+                        const ls_weight *weight, ls_value value, unsigned n)
 {
-    return s->v[i] + (bit(s->spikes, i) ? l->reset : 0.0f);
+    (void)l, (void)kind;
+    ls_add_row(s->v + at, weight, value, n);
+}
+
+static inline float threshold(const ls_layer *l) { return l->threshold; }
+static inline float reset(const ls_layer *l) { return l->reset; }
+static inline const float *readout(const ls_slot *s) { return s->v; }
+static inline float state_unit(const ls_layer *l) { return (void)l, 1.0f; }
+static inline float post_value(const ls_layer *l, float trace) { return (void)l, trace; }
+
+static inline float post_traced(const ls_layer *l, float trace, float psi)
+{
+    return l->post_decay * trace + psi;
+}
+
+typedef float ls_factor; /* of an input in what is learnt */
+static inline float events_unit(const ls_layer *l) { return l->unit; }
+static inline float events_factor(const ls_lesson *t, unsigned n) { return (void)t, (float)n; }
+
+static inline void teach(const ls_lesson *t, size_t at, ls_factor k, unsigned n)
+{
+    ls_add_row(t->weight + at, &t->row->f, t->factor * k, n);
+}
+
+#else
+
+typedef unsigned ls_value;
+#define LS_SCALE 32768 /* what decays are parts of */
+#define LS_MOST 32767
+/* Fractional bits of a post factor times a pre trace, in units of weight. */
+#define LS_SHIFT (LS_BITS == 16 ? 15 : 20)
+
+static inline int32_t saturated(int32_t x)
+{
+    return x > LS_MOST ? LS_MOST : x < -LS_MOST ? -LS_MOST : x;
+}
+
+static inline ls_value arrives(const ls_layer *l, unsigned n) { return (void)l, n; }
+
+/* Rounding down ends what has faded. */
+static inline ls_state traced(const ls_layer *l, int kind, ls_state trace, ls_value n)
+{
+    int32_t one = kind == LS_LOOP ? l->fixed.loop_one : l->fixed.one;
+    return (ls_state)saturated(trace * l->fixed.pre_decay / LS_SCALE + (int32_t)n * one);
+}
+
+void ls_send(const ls_layer *l, const ls_slot *s, int kind, size_t at, const ls_weight *weight,
+             ls_value value, unsigned n);
+static inline void send(const ls_layer *l, const ls_slot *s, int kind, size_t at,
+                        const ls_weight *weight, ls_value value, unsigned n)
+{
+    ls_send(l, s, kind, at, weight, value, n);
+}
+
+static inline int32_t threshold(const ls_layer *l) { return l->fixed.threshold; }
+static inline int32_t reset(const ls_layer *l) { return l->fixed.reset; }
+static inline const float *readout(const ls_slot *s) { return (const float *)(const void *)s->v; }
+static inline float state_unit(const ls_layer *l) { return l->fixed.state_unit; }
+static inline float post_value(const ls_layer *l, ls_state trace)
+{
+    return (float)trace * l->fixed.post_unit;
+}
+
+static inline ls_state post_traced(const ls_layer *l, ls_state trace, float psi)
+{
+    int32_t kept = trace * l->fixed.post_decay / LS_SCALE;
+    return (ls_state)saturated(kept + (int32_t)(psi * l->fixed.post_steps));
+}
+
+typedef int32_t ls_factor;
+static inline float events_unit(const ls_layer *l) { return (void)l, 1.0f; }
+static inline int32_t events_factor(const ls_lesson *t, unsigned n)
+{
+    return saturated((int32_t)n * t->one);
+}
+
+void ls_teach(const ls_lesson *t, size_t at, int32_t k, unsigned n);
+static inline void teach(const ls_lesson *t, size_t at, ls_factor k, unsigned n)
+{
+    ls_teach(t, at, k, n);
+}
+
+/* Membranes one step on; what the biases learn; post factors to integers; weights from what was
+ * gathered. */
+void ls_leak(const ls_layer *l, const ls_slot *s);
+void ls_teach_bias(const ls_lesson *t, const ls_layer *l, const ls_slot *s);
+void ls_draw_row(ls_word *row, uint32_t *seed, float factor, unsigned n);
+void ls_settle(ls_net *net, const ls_layer *l, const ls_slot *s);
+
+#endif
+
+/* How far u[t], which only v[t] and the spike are kept of, is above the threshold. */
+static inline float distance(const ls_layer *l, const ls_slot *s, uint32_t i)
+{
+    return state_unit(l) * (float)(s->v[i] + (bit(s->spikes, i) ? reset(l) : 0) - threshold(l));
+}
+
+/* Post factors of the neurons at one position: m, times psi or the post trace; whether any is. */
+int ls_post_row(const ls_layer *l, const ls_slot *s, const float *m, unsigned y, unsigned x,
+                const ls_state *trace, ls_word *row);
+
+/* Where a kind of weights learns from the row, by the step size alone. */
+static inline ls_lesson lesson_of(ls_net *net, const ls_layer *l, const ls_slot *s, int kind)
+{
+    ls_lesson t;
+    size_t at = kind == LS_LOOP ? l->weights : 0u;
+    t.row = net->row;
+    t.factor = s->gathered ? 1.0f : -net->rate;
+#if LS_BITS == 32
+    t.weight = (s->gathered ? s->gathered : s->weight) + at;
+#else
+    t.weight = s->weight + at;
+    t.gathered = s->gathered ? s->gathered + at : NULL;
+    t.one = kind == LS_LOOP ? l->fixed.loop_one : l->fixed.one;
+    t.seed = &net->seed;
+#endif
+    return t;
+}
+
+/* And by the traces' gain, which ends what the row is otherwise good for. */
+static inline void by_gain(ls_lesson *t, const ls_layer *l, int kind, float gain)
+{
+    t->factor *= gain;
+#if LS_BITS == 32
+    (void)l, (void)kind;
+#else
+    t->factor *= l->fixed.trace_unit;
+    if (!t->gathered)
+        ls_draw_row(t->row, t->seed,
+                    t->factor * l->fixed.scale[kind].steps * (float)(1 << LS_SHIFT),
+                    l->shape.out_c);
+#endif
 }
 
 /* The latent of channel 0 of the output at (y, x), and how far apart those of its channels are. */

@@ -1,11 +1,6 @@
 /* Learning from the step just made: signals, post factors, weights. See ls.h. */
 #include "ls_inside.h"
 
-typedef union {
-    float f;
-    uint32_t u;
-} ls_bits;
-
 float ls_triangle(const ls_layer *l, float distance)
 {
     float d = distance < 0.0f ? -distance : distance;
@@ -17,17 +12,6 @@ float ls_fast_sigmoid(const ls_layer *l, float distance)
 {
     float d = l->psi_slope * (distance < 0.0f ? -distance : distance) + 1.0f;
     return 1.0f / (d * d);
-}
-
-void ls_trace_post(ls_net *net, const ls_layer *l, ls_slot *s)
-{
-    if (net->steps)
-        for (uint32_t i = 0; i < l->neurons; i++)
-            s->post[i] =
-                l->post_decay * s->post[i] + l->psi(l, membrane(l, s, i) - l->threshold);
-    if (s->past)
-        for (uint32_t i = 0; i < (l->neurons + 7u) / 8u; i++)
-            s->past[i] = s->spikes[i];
 }
 
 /* ---- signals ---------------------------------------------------------------------------------- */
@@ -48,7 +32,7 @@ void ls_filter(ls_net *net, const ls_layer *l, ls_slot *s)
 /* 1 / sqrt(x) of x >= 1. */
 static float inverse_root(float x)
 {
-    ls_bits y;
+    ls_word y;
     y.f = x;
     y.u = 0x5f375a86u - (y.u >> 1);
     for (int i = 0; i < 4; i++)
@@ -61,7 +45,7 @@ static float exponential(float x)
 {
     static const float term[] = {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f,
                                  0.5f,          1.0f,          1.0f};
-    ls_bits power;
+    ls_word power;
     float p = 0.0f;
     int whole;
     if (!(x >= -87.0f)) /* or not a number */
@@ -88,7 +72,7 @@ static void to_error(float *z, unsigned classes, int label)
 const float *ls_error_signal(ls_net *net, const ls_layer *l, const ls_slot *s, int label)
 {
     for (unsigned c = 0; c < l->classes; c++)
-        net->scratch[c] = s->v[c];
+        net->scratch[c] = readout(s)[c];
     to_error(net->scratch, l->classes, label);
     return net->scratch;
 }
@@ -102,7 +86,7 @@ const float *ls_label_signal(ls_net *net, const ls_layer *l, const ls_slot *s, i
 /* Entry i of a class's basis times x: a stored number, or the sign of a square wave. */
 static float wave(const ls_layer *l, unsigned c, uint32_t i, float x)
 {
-    ls_bits value;
+    ls_word value;
     if (l->basis)
         return l->basis[(size_t)c * l->latents + i] * x;
     value.f = x;
@@ -155,9 +139,8 @@ const float *ls_class_signal(ls_net *net, const ls_layer *l, const ls_slot *s, i
 
 /* ---- weights ---------------------------------------------------------------------------------- */
 
-/* Post factors of the neurons at one position: m, times psi or the post trace; whether any is. */
-static int post_row(const ls_layer *l, const ls_slot *s, const float *m, unsigned y, unsigned x,
-                    const ls_state *trace, float *row)
+int ls_post_row(const ls_layer *l, const ls_slot *s, const float *m, unsigned y, unsigned x,
+                const ls_state *trace, ls_word *row)
 {
     uint32_t i = (y * l->shape.out_w + x) * l->shape.out_c, stride = latent_stride(l);
     int any = 0;
@@ -167,80 +150,50 @@ static int post_row(const ls_layer *l, const ls_slot *s, const float *m, unsigne
         if (!l->takes || l->takes(l, s, y, x, c)) {
             value = *m;
             if (trace)
-                value *= trace[i];
+                value *= post_value(l, trace[i]);
             else if (l->psi)
-                value *= l->psi(l, membrane(l, s, i) - l->threshold);
+                value *= l->psi(l, distance(l, s, i));
         }
-        row[c] = value;
+        row[c].f = value;
         any |= value != 0.0f;
     }
     return any;
 }
 
-typedef struct { /* where changes go, and by how much */
-    float *row, *weight, *bias, rate;
-} ls_target;
-
-static ls_target target_of(const ls_net *net, const ls_layer *l, const ls_slot *s)
+/* Biases and weights of the input at one position learn from the row. */
+static void learn_row(ls_net *net, const ls_layer *l, const ls_slot *s, unsigned y, unsigned x,
+                      ls_events events)
 {
-    ls_target t;
-    t.row = net->scratch + net->config->scratch - l->shape.out_c;
-    t.weight = s->gathered ? s->gathered : s->weight;
-    t.bias = t.weight + l->learnt - l->shape.out_c;
-    t.rate = s->gathered ? 1.0f : -net->rate;
-    return t;
+    ls_lesson t = lesson_of(net, l, s, LS_INPUT);
+    if (l->biased)
+#if LS_BITS == 32
+        ls_add_row(t.weight + l->learnt - l->shape.out_c, &t.row->f, t.factor * s->bias_pre,
+                   l->shape.out_c);
+#else
+        ls_teach_bias(&t, l, s);
+#endif
+    by_gain(&t, l, LS_INPUT, l->pre_gain);
+    l->synapse->change(&l->shape, &t, y, x, s->pre, events);
 }
 
 /* m psi (x) pre trace, and biases, of a linear layer, whose latents are its neurons. */
 void ls_learn_vector(ls_net *net, const ls_layer *l, const ls_slot *s, ls_events x, const float *m)
 {
-    ls_target t = target_of(net, l, s);
+    ls_word *row = net->row;
     for (uint32_t i = 0; i < l->neurons; i++)
-        t.row[i] = l->psi ? m[i] * l->psi(l, membrane(l, s, i) - l->threshold) : m[i];
-    ls_linear.change(&l->shape, t.weight, t.row, 0, 0, s->pre, x, t.rate * l->pre_gain);
-    if (l->biased)
-        ls_add_row(t.bias, t.row, t.rate * s->bias_pre, l->neurons);
+        row[i].f = l->psi ? m[i] * l->psi(l, distance(l, s, i)) : m[i];
+    learn_row(net, l, s, 0, 0, x);
 }
 
 /* The same of any layer. */
 void ls_learn_causal(ls_net *net, const ls_layer *l, const ls_slot *s, ls_events x, const float *m)
 {
-    ls_target t = target_of(net, l, s);
     unsigned h = l->shape.out_h - l->shape.out_h % l->pooled;
     unsigned w = l->shape.out_w - l->shape.out_w % l->pooled;
     for (unsigned at_y = 0; at_y < h; at_y++)
-        for (unsigned at_x = 0; at_x < w; at_x++) {
-            if (!post_row(l, s, m, at_y, at_x, NULL, t.row))
-                continue;
-            l->synapse->change(&l->shape, t.weight, t.row, at_y, at_x, s->pre, x,
-                               t.rate * l->pre_gain);
-            if (l->biased)
-                ls_add_row(t.bias, t.row, t.rate * s->bias_pre, l->shape.out_c);
-        }
-}
-
-/* Recurrent weights too, and m h (x) x. */
-void ls_learn_all(ls_net *net, const ls_layer *l, const ls_slot *s, ls_events x, const float *m)
-{
-    ls_target t = target_of(net, l, s);
-    float *loop = t.weight + l->weights;
-    ls_events past = {s->past, 0};
-    unsigned h = l->shape.out_h - l->shape.out_h % l->pooled;
-    unsigned w = l->shape.out_w - l->shape.out_w % l->pooled;
-    ls_learn_causal(net, l, s, x, m);
-    for (unsigned at_y = 0; at_y < h; at_y++)
-        for (unsigned at_x = 0; at_x < w; at_x++) {
-            if (l->loop && post_row(l, s, m, at_y, at_x, NULL, t.row))
-                ls_linear.change(l->loop, loop, t.row, at_y, at_x, s->loop_pre, past,
-                                 t.rate * l->pre_gain);
-            if (!s->post || !post_row(l, s, m, at_y, at_x, s->post, t.row))
-                continue;
-            l->synapse->change(&l->shape, t.weight, t.row, at_y, at_x, NULL, x,
-                               t.rate * l->post_gain * l->unit);
-            if (l->loop)
-                ls_linear.change(l->loop, loop, t.row, at_y, at_x, NULL, past,
-                                 t.rate * l->post_gain);
-        }
+        for (unsigned at_x = 0; at_x < w; at_x++)
+            if (ls_post_row(l, s, m, at_y, at_x, NULL, net->row))
+                learn_row(net, l, s, at_y, at_x, x);
 }
 
 int ls_learn(ls_net *net, int label)
@@ -275,10 +228,17 @@ int ls_update(ls_net *net, float momentum)
     if (!(net->flags & LS_GATHER))
         return LS_NOT_LEARNING;
     for (unsigned i = 0; i < net->config->layers; i++) {
+        const ls_layer *l = net->config->layer + i;
         const ls_slot *s = net->slot + i;
-        uint32_t n = s->gathered && (net->trainable >> i & 1u) ? net->config->layer[i].learnt : 0;
+        uint32_t n = s->gathered && (net->trainable >> i & 1u) ? l->learnt : 0;
+#if LS_BITS != 32
+        if (n)
+            ls_settle(net, l, s);
+#endif
         for (uint32_t j = 0; j < n; j++) {
+#if LS_BITS == 32
             s->weight[j] -= net->rate * s->gathered[j];
+#endif
             s->gathered[j] *= momentum;
         }
     }

@@ -2,14 +2,17 @@
 #include "ls_inside.h"
 
 /* Add what one input sends to all neurons that see it. */
-static void send(const ls_shape *s, const ls_weight *weight, int y, int x, float value, ls_state *u)
+static void spread(const ls_layer *l, const ls_slot *slot, const ls_weight *weight, int y, int x,
+                   ls_value value)
 {
+    const ls_shape *s = &l->shape;
     for (int ky = 0; ky < s->kernel; ky++)
         for (int kx = 0; kx < s->kernel; kx++, weight += (size_t)s->in_c * s->out_c) {
             int oy = (y - ky) / s->stride, ox = (x - kx) / s->stride;
             if (y >= ky && x >= kx && oy * s->stride == y - ky && ox * s->stride == x - kx
                 && oy < s->out_h && ox < s->out_w)
-                ls_add_row(u + (size_t)(oy * s->out_w + ox) * s->out_c, weight, value, s->out_c);
+                send(l, slot, LS_INPUT, (size_t)(oy * s->out_w + ox) * s->out_c, weight, value,
+                     s->out_c);
         }
 }
 
@@ -20,30 +23,31 @@ static void conv_receive(const ls_layer *l, const ls_slot *s, ls_events x)
     for (int y = 0; y < in->in_h; y++)
         for (int at = 0; at < in->in_w; at++)
             for (unsigned c = 0; c < in->in_c; c++, i++) {
-                float value = l->unit * (float)count(x, i);
+                ls_value value = arrives(l, count(x, i));
                 if (s->pre)
-                    s->pre[i] = faded(s->pre[i], l->pre_decay, value);
-                if (value != 0.0f)
-                    send(in, s->weight + (size_t)c * in->out_c, y + in->pad, at + in->pad, value,
-                         s->v);
+                    s->pre[i] = traced(l, LS_INPUT, s->pre[i], value);
+                if (value != 0)
+                    spread(l, s, s->weight + (size_t)c * in->out_c, y + in->pad, at + in->pad,
+                           value);
             }
 }
 
-static void conv_change(const ls_shape *s, float *weight, const float *row, unsigned y, unsigned x,
-                        const ls_state *pre, ls_events events, float factor)
+static void conv_change(const ls_shape *s, const ls_lesson *t, unsigned y, unsigned x,
+                        const ls_state *pre, ls_events events)
 {
+    size_t at = 0;
     for (int ky = 0; ky < s->kernel; ky++)
         for (int kx = 0; kx < s->kernel; kx++) {
             int iy = (int)y * s->stride + ky - s->pad, ix = (int)x * s->stride + kx - s->pad;
             uint32_t from = ((uint32_t)iy * s->in_w + (uint32_t)ix) * s->in_c;
             if (iy < 0 || ix < 0 || iy >= s->in_h || ix >= s->in_w) {
-                weight += (size_t)s->in_c * s->out_c;
+                at += (size_t)s->in_c * s->out_c;
                 continue;
             }
-            for (unsigned c = 0; c < s->in_c; c++, from++, weight += s->out_c) {
-                float k = pre ? pre[from] : (float)count(events, from);
-                if (k != 0.0f)
-                    ls_add_row(weight, row, factor * k, s->out_c);
+            for (unsigned c = 0; c < s->in_c; c++, from++, at += s->out_c) {
+                ls_factor k = pre ? pre[from] : events_factor(t, count(events, from));
+                if (k != 0)
+                    teach(t, at, k, s->out_c);
             }
         }
 }
