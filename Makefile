@@ -8,9 +8,10 @@ PEERS  := .venv-peers
 .PHONY: setup demo test lint bench bench-peers emulators
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt tests/simulators.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/simulators.txt
 	touch $@
 
 demo: setup

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from . import learn, nn, rules
     from .learn import FPTT, CrossEntropy, FiringRate, Learner, SquaredError
     from .nn import models
+    from .recipes.interchange import read_nir, write_nir, write_onnx
 
 __version__ = "0.1.0"
 __all__ = [
@@ -18,10 +19,14 @@ __all__ = [
     "learn",
     "models",
     "nn",
+    "read_nir",
     "rules",
+    "write_nir",
+    "write_onnx",
 ]
 _HOMES = dict.fromkeys(("FPTT", "CrossEntropy", "FiringRate", "Learner", "SquaredError"), ".learn")
 _HOMES["models"] = ".nn"
+_HOMES |= dict.fromkeys(("read_nir", "write_nir", "write_onnx"), ".recipes.interchange")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,8 @@ EXTRAS = {
     "h5py": "formats",
     "lz4": "formats",
     "zstandard": "formats",
+    "nir": "nir",
+    "onnx": "onnx",
 }
 
 

@@ -12,27 +12,34 @@ from ..export.fixed import HEADROOM, Dtype
 from ..recipes.exporting import Exported, export_c
 from ..recipes.plugin import load_plugins
 from .arguments import Json, Plugins
+from .interchanging import export_file, refuse_options_of_others
 from .output import print_json, say, speaker
 from .using import RunFolder
 
-Target = Annotated[Literal["c"], tyro.conf.Positional, tyro.conf.arg(metavar="c")]
+Target = Annotated[
+    Literal["c", "nir", "onnx"], tyro.conf.Positional, tyro.conf.arg(metavar="c|nir|onnx")
+]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 
 
 @dataclass(frozen=True)
 class Export:
-    """Write a trained run for a device: C99 that infers and goes on learning in a fixed arena."""
+    """Write a trained run for a device (C that infers and learns on) or as NIR or ONNX."""
 
     target: Target
-    """c: portable C."""
+    """c: portable C. nir: a graph for other simulators. onnx: one time step, state in and out."""
     run: RunFolder
     """Run folder."""
     out: Out
-    """Folder to write: new, empty, or an export to be replaced."""
+    """Folder to write: new, empty, or an export to be replaced. The file, for nir and onnx."""
     learn: str = "all"
     """What learns on the device: all, none, or last-k for the last k blocks."""
     budget: str | None = None
     """Most bytes of arena, as 256KB; more is refused with a table of bytes per layer."""
+    dt: float | None = None
+    """nir: seconds a time step takes, 1e-4 unless given."""
+    gain: Literal["r", "weights"] | None = None
+    """nir: what makes up for the leak, resistances (r) or weights, for Norse."""
     dtype: Dtype = "f32"
     """Weights: f32, or int16 or int8 in fixed point that learns by stochastic rounding."""
     headroom: float = HEADROOM
@@ -42,6 +49,9 @@ class Export:
 
     def __call__(self) -> int:
         load_plugins(self.plugin)
+        refuse_options_of_others(self)
+        if self.target != "c":
+            return export_file(self)
         made = export_c(
             self.run,
             self.out,
