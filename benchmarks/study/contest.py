@@ -32,7 +32,7 @@ class Contestant(NamedTuple):
     """A rule in a table.
 
     ``settings`` hold everywhere, ``images`` on CIFAR-10; ``tuned`` is what was chosen on CIFAR-10
-    before the grid.
+    before the grid; ``plugin`` asks for `ideas.py`.
     """
 
     title: str
@@ -41,17 +41,22 @@ class Contestant(NamedTuple):
     settings: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     tuned: str = "nothing"
+    plugin: bool = False
 
 
 _PLUS_TUNED = (
     "by the trials below, on validation of CIFAR-10 with seed 0, basis, running statistics and\n"
     "their momentum, the factors of two step sizes, votes"
 )
+_BATCH = ("model=vgg9_batchnorm",)
 _RUNNING = ("model.norm_momentum=0.1",)
 _TP = ("rule=tp", "rule.decay=0.5", "learner.update=step")
 
 CONTESTANTS: dict[str, Contestant] = {
     "bptt": Contestant("BPTT", "cifar10-bptt", "bptt"),
+    "bptt-batchnorm": Contestant(
+        "BPTT with batch normalisation", "cifar10-bptt", "bptt", _BATCH, plugin=True
+    ),
     "bptt-running": Contestant(
         "BPTT on the net with running statistics", "cifar10-bptt", "bptt", _RUNNING
     ),
@@ -91,7 +96,8 @@ def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
         short = (f"epochs={GRID_EPOCHS[place]}",) if place in GRID_EPOCHS else ()
         for lr in GRID:
             changes = (*settings, f"lr={lr!r}", *short)
-            yield Job(f"grid/{place}", f"{rule}-{lr:g}", GRID_SEED, source, changes)
+            plugin = CONTESTANTS[rule].plugin
+            yield Job(f"grid/{place}", f"{rule}-{lr:g}", GRID_SEED, source, changes, plugin)
 
 
 def finalist_jobs(wanted: Iterable[str]) -> Iterator[Job]:
@@ -100,7 +106,9 @@ def finalist_jobs(wanted: Iterable[str]) -> Iterator[Job]:
         if place in GRID_EPOCHS:
             for lr in finalists(grid_of(place, rule)):
                 changes = (*settings, f"lr={lr!r}")
-                yield Job(f"finalists/{place}", f"{rule}-{lr:g}", GRID_SEED, source, changes)
+                plugin = CONTESTANTS[rule].plugin
+                name = f"{rule}-{lr:g}"
+                yield Job(f"finalists/{place}", name, GRID_SEED, source, changes, plugin)
 
 
 def final_jobs(wanted: Iterable[str], seeds: tuple[int, ...] | None = None) -> Iterator[Job]:
@@ -111,7 +119,8 @@ def final_jobs(wanted: Iterable[str], seeds: tuple[int, ...] | None = None) -> I
             for (there, rule, source, settings), lr in rows:
                 if there == place and lr is not None:
                     changes = (*settings, f"lr={lr!r}")
-                    yield Job(f"final/{place}", rule, seed, source, changes, test=True)
+                    plugin = CONTESTANTS[rule].plugin
+                    yield Job(f"final/{place}", rule, seed, source, changes, plugin, test=True)
 
 
 def sources(wanted: Iterable[str]) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import batchnorm  # noqa: F401 - a model for BPTT
 import torch
 from torch import Tensor
 

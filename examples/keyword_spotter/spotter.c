@@ -1,7 +1,7 @@
 /* A keyword spotter that adapts to its speaker. clips.h holds what the device would hear.
  *
- * For every speaker, twice: start from the exported weights, hear half of the clips with learning off
- * (before), learn from the other half, hear the first half again (after). The halves then change places.
+ * For every speaker and every fold of the clips: start from the exported weights, hear the fold with
+ * learning off (before), learn from the other clips, hear the fold again (after).
  */
 #include <stdio.h>
 
@@ -33,21 +33,21 @@ static int hear(unsigned clip, int label)
     return ls_predict(&net);
 }
 
-/* Clips of a half that are understood. */
-static unsigned understood(const speaker *s, unsigned half)
+/* Clips of a fold that are understood. */
+static unsigned understood(const speaker *s, unsigned fold)
 {
     unsigned right = 0;
     for (unsigned i = 0; i < s->clips; i++)
-        if (clip_half[s->first + i] == half)
+        if (clip_fold[s->first + i] == fold)
             right += hear(s->first + i, -1) == clip_label[s->first + i];
     return right;
 }
 
-static void learn(const speaker *s, unsigned half)
+static void learn_all_but(const speaker *s, unsigned fold)
 {
-    for (unsigned epoch = 0; epoch < EPOCHS; epoch++)
+    for (unsigned pass = 0; pass < PASSES; pass++)
         for (unsigned i = 0; i < s->clips; i++)
-            if (clip_half[s->first + i] == half)
+            if (clip_fold[s->first + i] != fold)
                 hear(s->first + i, clip_label[s->first + i]);
 }
 
@@ -56,14 +56,14 @@ int main(void)
     for (unsigned k = 0; k < SPEAKERS; k++) {
         const speaker *s = speakers + k;
         unsigned before = 0, after = 0;
-        for (unsigned half = 0; half < 2; half++) {
+        for (unsigned fold = 0; fold < FOLDS; fold++) {
             if (ls_init(&net, &ls_model, slots, arena, sizeof arena, MODE) != LS_OK)
                 return 1;
             ls_set_rate(&net, RATE);
             ls_set_trainable(&net, LAYERS);
-            before += understood(s, half);
-            learn(s, 1u - half);
-            after += understood(s, half);
+            before += understood(s, fold);
+            learn_all_but(s, fold);
+            after += understood(s, fold);
         }
         printf("speaker %s: clips %u, before %u, after %u\n", s->name, s->clips, before, after);
     }
