@@ -100,11 +100,16 @@ def header(speakers: list[Speaker], knobs: Knobs) -> str:
             words.append(int(speaker.words[i]))
             folds.append(fold[i])
     defined = {
-        "RATE": f"{knobs.rate!r}f", "MOMENTUM": f"{knobs.momentum!r}f",
-        "PASSES": f"{knobs.passes}u", "FOLDS": f"{knobs.folds}u", "GATHERED": int(knobs.update == "sequence"),
-        "LAYERS": f"0x{(1 << 32) - (1 << knobs.first):x}u", "SPEAKERS": f"{len(rows)}u",
-        "STEPS": f"{len(counts[0])}u", "MOST_EVENTS": f"{max(1, *map(max, counts))}u",
-    }  # fmt: skip
+        "RATE": f"{knobs.rate!r}f",
+        "MOMENTUM": f"{knobs.momentum!r}f",
+        "PASSES": f"{knobs.passes}u",
+        "FOLDS": f"{knobs.folds}u",
+        "GATHERED": int(knobs.update == "sequence"),
+        "LAYERS": f"0x{(1 << 32) - (1 << knobs.first):x}u",
+        "SPEAKERS": f"{len(rows)}u",
+        "STEPS": f"{len(counts[0])}u",
+        "MOST_EVENTS": f"{max(1, *map(max, counts))}u",
+    }
     return "\n".join(
         [
             "#include <stdint.h>",

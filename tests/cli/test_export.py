@@ -30,7 +30,10 @@ def test_a_run_becomes_c_that_passes_its_check(
     out = tmp_path / "out"
     assert main(["export", "c", str(trained), str(out)]) == 0
     said = capsys.readouterr().out
-    assert "80 inputs, 10 classes" in said and "Learns: hidden1, hidden2, readout; weights f32." in said
+    assert (
+        "80 inputs, 10 classes" in said
+        and "Learns: hidden1, hidden2, readout; weights f32." in said
+    )
     ran = make(out, "test")
     assert ran.returncode == 0 and "selfcheck: passed" in ran.stdout
     assert "ls_learn" in (out / "README.md").read_text()
