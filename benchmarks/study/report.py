@@ -35,8 +35,8 @@ training data; a rule's step size is the best of five on it, with seed 0; then i
 anew with other seeds, and the test split is read once a run, with the weights of the last
 epoch. Differences are paired by seed, with their 95 % interval by Student's t. "Local" means
 that nothing is sent between layers and nothing from the future, and that the state of a stream is
-the same for any T: tested bit for bit for `tess_plus` with its settings on a narrower VGG-9
-(`tests/learn/test_plus_is_local.py`), for the other rules on small nets.
+the same for any T: tested for the configurations of these very runs on CIFAR-10
+(`tests/bench/test_study_is_local.py`), for `tess_plus` in time too, for other rules on small nets.
 
 CIFAR-10 is a scaled protocol: VGG-9 at a quarter of its width, T = 4, 10,000 training images, 12
 epochs, batches of 64, Adam, one cosine, crops and flips, products in bfloat16. N-MNIST is the part
