@@ -48,7 +48,7 @@ _PLUS_TUNED = (
     "by the trials below, on validation of CIFAR-10 with seed 0, basis, running statistics and\n"
     "their momentum, the factors of two step sizes, votes"
 )
-_BATCH = ("model=vgg9_batchnorm",)
+_BATCH = ("model=vgg9_batchnorm", "model.width=0.25")
 _RUNNING = ("model.norm_momentum=0.1",)
 _TP = ("rule=tp", "rule.decay=0.5", "learner.update=step")
 

@@ -25,12 +25,12 @@ RAM = 0x40000
 class Knobs:
     """How a device adapts: step size, passes, when weights change, from which layer on."""
 
-    rate: float = 3e-5
+    rate: float = 3e-4
     passes: int = 10
     update: str = "step"
     momentum: float = 0.0
     first: int = 0
-    folds: int = 2
+    folds: int = 5
     seed: int = 0
 
 

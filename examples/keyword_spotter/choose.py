@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
@@ -31,10 +31,6 @@ from localspike.nn.init import calibrate
 from localspike.rules import tess
 
 GROUPS, LEAST, EPOCHS, BATCH, RATE = 4, 30, 20, 64, 1e-2
-GRID = [
-    Knobs(rate=rate, passes=passes, first=first)
-    for rate, passes, first in product((1e-5, 3e-5, 1e-4, 3e-4), (3, 10), (0, 2))
-]
 
 
 def exported(kept: np.ndarray, folder: Path, seed: int) -> None:
@@ -67,12 +63,18 @@ def groups() -> list[list[Speaker]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for exports")
-    parser.add_argument("--folds", type=int, default=2)
+    parser.add_argument("--rates", type=float, nargs="+", default=[1e-5, 3e-5, 1e-4, 3e-4])
+    parser.add_argument("--passes", type=int, nargs="+", default=[3, 10])
+    parser.add_argument("--first", type=int, nargs="+", default=[0, 2], help="layer that learns")
+    parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--record", type=Path, help="JSON file to write")
     asked = parser.parse_args()
     file = read_keywords()
     who = file.arrays["speaker"][file.arrays["split"] == 0]
-    found: dict[Knobs, list[Heard]] = {replace(k, folds=asked.folds): [] for k in GRID}
+    found: dict[Knobs, list[Heard]] = {
+        Knobs(rate=rate, passes=passes, first=first, folds=asked.folds): []
+        for rate, passes, first in product(asked.rates, asked.passes, asked.first)
+    }
     for seed, away in enumerate(groups()):
         folder = asked.out / f"without-{seed}"
         if not (folder / "manifest.json").exists():

@@ -219,3 +219,16 @@ def test_the_ablation_turns_one_knob_at_a_time(
             f"rule.{job.name.partition('=')[0]}"
         }
     assert set(ablation.IMAGES.values()) <= set(study["trials"].TRIALS)
+
+
+def test_all_rules_of_a_table_train_a_net_of_one_width(study: dict[str, ModuleType]) -> None:
+    contest, protocol = study["contest"], study["protocol"]
+    wanted = [name for name in contest.names() if name.startswith("cifar10/")]
+    plugin = load_plugins([STUDY / "ideas.py"])[0]
+    try:
+        for name, _, source, settings in contest.sources(wanted):
+            config = flat(protocol.config_of(source, settings, 1))
+            shared = ("model.width", "training.epochs", "data.steps", "data.limit", "neuron.decay")
+            assert [config[key] for key in shared] == [0.25, 12, 4, 10_000, 0.5], name
+    finally:
+        forget(plugin)
