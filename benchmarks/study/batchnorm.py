@@ -1,4 +1,4 @@
-"""What backpropagation through time would be compared with elsewhere: the same net, batch-normalised.
+"""What BPTT would be compared with elsewhere: the same net, batch-normalised.
 
     python benchmarks/study/trial.py NAME cifar10-bptt model=vgg9_batchnorm \
         --plugin benchmarks/study/ideas.py ...

@@ -25,7 +25,7 @@ RAM = 0x40000
 class Knobs:
     """How a device adapts: step size, passes, when weights change, from which layer on."""
 
-    rate: float = 3e-4
+    rate: float = 1e-4
     passes: int = 10
     update: str = "step"
     momentum: float = 0.0
