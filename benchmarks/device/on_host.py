@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,12 @@ FLAGS = (
     "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror",
 )  # fmt: skip
 HEAD = np.dtype(
-    [(name, "<u4") for name in ("steps", "judged", "gather", "first", "seed")]
-    + [("momentum", "<f4")]
+    [(name, "<u4") for name in ("steps", "judged", "gather", "seed")] + [("momentum", "<f4")]
 )
-DRAWS = (("return *seed;", "return 0x80000000u;"), ("#define STRIDE 0x9e3779b9u", "#define STRIDE 0u"))
+DRAWS = (
+    ("return *seed;", "return 0x80000000u;"),
+    ("#define STRIDE 0x9e3779b9u", "#define STRIDE 0u"),
+)
 """What makes rounding to nearest of stochastic rounding: every draw is a half."""
 
 Bytes = NDArray[np.uint8]
@@ -44,7 +45,6 @@ class Lesson:
 
     gather: bool
     momentum: float = 0.0
-    first: int = 0
     seed: int = 1
 
 
@@ -76,10 +76,10 @@ class Script:
     def __init__(self, lesson: Lesson, judged: Bytes) -> None:
         """``judged`` are events [N, T, inputs]."""
         self.lesson, self.shape = lesson, judged.shape
-        head = (judged.shape[1], len(judged), lesson.gather, lesson.first, lesson.seed)
+        head = (judged.shape[1], len(judged), lesson.gather, lesson.seed)
         self.parts = [np.array((*head, lesson.momentum), HEAD).tobytes(), _bits(judged).tobytes()]
 
-    def learn(self, events: Bytes, labels: Sequence[int] | NDArray[Any], rates: Iterable[float]) -> None:
+    def learn(self, events: Bytes, labels: Iterable[int], rates: Iterable[float]) -> None:
         """Sequences [N, T, inputs], in this order, each with its label and step size."""
         for bits, label, rate in zip(_bits(events), labels, rates, strict=True):
             self.parts += [b"L", np.float32(rate).tobytes(), bytes([int(label)]), bits.tobytes()]
@@ -91,7 +91,9 @@ class Script:
     def run(self, program: Path, weights: Path | None = None) -> list[Judged]:
         """Run it; ``weights`` is where those learnt are written, layer by layer."""
         command = [str(program), *([] if weights is None else [str(weights)])]
-        ran = subprocess.run(command, input=b"".join(self.parts), stdout=subprocess.PIPE, check=True)
+        ran = subprocess.run(
+            command, input=b"".join(self.parts), stdout=subprocess.PIPE, check=True
+        )
         return [_judged(line) for line in ran.stdout.decode().splitlines()]
 
 

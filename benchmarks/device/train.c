@@ -15,7 +15,7 @@
 #define MODE (LS_LEARN | (LS_GATHER * (head.gather != 0u)))
 
 typedef struct {
-    uint32_t steps, judged, gather, first, seed; /* first: the step that learning begins at */
+    uint32_t steps, judged, gather, seed;
     float momentum;
 } header;
 
@@ -56,7 +56,7 @@ static void learn(uint8_t *sequence)
     ls_reset(&net);
     for (uint32_t t = 0; t < head.steps; t++) {
         step(sequence + t * BYTES);
-        if (t >= head.first && ls_learn(&net, label) != LS_OK)
+        if (ls_learn(&net, label) != LS_OK)
             stop("a label was refused");
     }
     if (head.gather && ls_update(&net, head.momentum) != LS_OK)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,66 +10,69 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from digit_events import Digits, digits, encode
 from localspike import models
 from localspike.export import Plan, plan_of
-from localspike.export.fixed import Dtype, in_fixed_point
+from localspike.export.fixed import in_fixed_point
+from localspike.learn import online
 from localspike.nn import Network, fold
 from localspike.nn.init import calibrate
 from localspike.rules import Rule, tess
 from on_host import Lesson, Script, build
+from settings import Settings
+
+CALIBRATING = 16
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a run is made of; ``rates`` are parts of the step size by block."""
+class Asked:
+    """What is varied beside settings and seed.
 
-    net: str = "fc"
-    sizes: tuple[int, ...] = (48, 32)
-    side: int = 8
-    steps: int = 20
-    density: float = 1.0
-    calibrated: float = 0.15
-    update: str = "step"
-    rate: float = 0.02
-    end: float = 1.0
-    momentum: float = 0.0
-    first: int = 0
-    epochs: int = 1
-    rates: Mapping[str, float] = field(default_factory=dict)
-    rule: Mapping[str, Any] = field(default_factory=lambda: {"post_gain": 0.0})
-    headroom: float = 8.0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    ``nearest`` rounds fixed point to nearest, ``learnt`` ends every epoch after so many sequences.
+    """
+
+    dtype: str = "f32"
+    test: bool = False
+    nearest: bool = False
+    learnt: int | None = None
 
 
 def network(at: Settings, data: Digits, seed: int) -> Network:
-    """Weights from the seed, gains such that every block fires at a rate on 16 images."""
+    """Weights from the seed; gains such that every block fires at a rate on a few images."""
     torch.manual_seed(seed)
     net = (
-        models.mlp(at.side**2, at.sizes, 10, rate=None, **at.options)
+        models.mlp(at.side**2, at.sizes, 10, rate=None)
         if at.net == "fc"
-        else models.convnet(1, 10, image=at.side, channels=at.sizes, rate=None, **at.options)
+        else models.convnet(1, 10, image=at.side, channels=at.sizes, pooling=at.pooling, rate=None)
     )
-    some = encode(data.learnt[:16], at.steps, at.density, np.random.default_rng(seed))
-    frames = torch.from_numpy(some).float().transpose(0, 1).unflatten(2, net.sample_shape)
-    calibrate(net, frames, at.calibrated)
+    draw = np.random.default_rng(seed)
+    some = encode(data.learnt[:CALIBRATING], at.steps, at.density, draw)
+    calibrate(net, _frames(net, some), at.calibrated)
     return net
 
 
 def rule_of(at: Settings) -> Rule:
-    return tess(**at.rule)
+    """TESS without a post trace."""
+    return tess(
+        post_gain=0.0,
+        pre_decay=at.pre_decay,
+        scale=at.scale,
+        pool=at.pool,
+        latent_decay=at.latent_decay,
+    )
 
 
-def planned(at: Settings, net: Network, dtype: Dtype = "f32") -> Plan:
-    plan = plan_of(fold(net), rule_of(at))
-    layers = tuple(replace(x, rate=at.rates.get(x.name, 1.0)) for x in plan.layers)
-    return in_fixed_point(replace(plan, layers=layers), dtype, at.headroom)
+def planned(at: Settings, net: Network, dtype: str = "f32") -> Plan:
+    """What is exported."""
+    plan = plan_of(fold(net), rule_of(at), rates=at.rates)
+    return in_fixed_point(plan, dtype, at.headroom)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Stream:
-    """The sequences of all epochs in the order they are learnt from."""
+    """Events, labels and step sizes by epoch, in the order they are learnt from."""
 
     events: list[NDArray[np.uint8]]
     labels: list[NDArray[np.int64]]
@@ -78,30 +80,72 @@ class Stream:
     judged: NDArray[np.uint8]
 
 
-def stream(at: Settings, data: Digits, seed: int) -> Stream:
-    """Every epoch in a new order with new events; the step size goes down in a line to its end."""
+def stream(at: Settings, data: Digits, seed: int, learnt: int | None = None) -> Stream:
+    """Every epoch in a new order with new events; the step size goes in a line to its end."""
     draw = np.random.default_rng((seed, 1))
-    n, found = len(data.learnt), Stream([], [], [], encode(data.judged, at.steps, at.density, draw))
+    judged = encode(data.judged, at.steps, at.density, draw)
+    n, found = min(learnt or len(data.learnt), len(data.learnt)), Stream([], [], [], judged)
     falling = at.rate * np.linspace(1.0, at.end, n * at.epochs)
     for epoch in range(at.epochs):
-        order = draw.permutation(n)
+        order = draw.permutation(len(data.learnt))[:n]
         found.events.append(encode(data.learnt[order], at.steps, at.density, draw))
         found.labels.append(data.learnt_labels[order])
         found.rates.append(falling[epoch * n : (epoch + 1) * n])
     return found
 
 
-def on_c(at: Settings, seed: int, dtype: Dtype = "f32", test: bool = False, nearest: bool = False) -> dict[str, Any]:
-    data = digits(at.side, test)
-    net = network(at, data, seed)
-    plan = planned(at, net, dtype)
-    fed = stream(at, data, seed)
-    script = Script(Lesson(at.update == "sequence", at.momentum, at.first, seed + 1), fed.judged)
+def on_c(at: Settings, seed: int, asked: Asked) -> dict[str, Any]:
+    """The run in the exported C, built for this machine."""
+    data = digits(at.side, asked.test)
+    plan = planned(at, network(at, data, seed), asked.dtype)
+    fed = stream(at, data, seed, asked.learnt)
+    script = Script(Lesson(at.update == "sequence", at.momentum, seed + 1), fed.judged)
     script.judge()
     for events, labels, rates in zip(fed.events, fed.labels, fed.rates, strict=True):
-        script.learn(events, labels, rates)
+        script.learn(events, labels.tolist(), rates.tolist())
         script.judge()
     with TemporaryDirectory() as folder:
-        said = script.run(build(plan, Path(folder), nearest))
+        said = script.run(build(plan, Path(folder), asked.nearest))
     right = [float((x.predicted == data.judged_labels).mean()) for x in said]
-    return {"accuracy": right[-1], "by_epoch": right, "fired": said[-1].fired, "fired_before": said[0].fired}
+    return {
+        "accuracy": right[-1],
+        "before": right[0],
+        "by_epoch": right[1:],
+        "fired_before": said[0].fired,
+        "fired": said[-1].fired,
+        "predicted": "".join(map(str, said[-1].predicted)),
+    }
+
+
+def on_torch(at: Settings, seed: int, asked: Asked) -> dict[str, Any]:
+    """The same in PyTorch's online mode: floats only, and slower by two orders of magnitude."""
+    data = digits(at.side, asked.test)
+    net = network(at, data, seed)
+    learner = online(
+        net,
+        rule_of(at),
+        rate=at.rate,
+        momentum=at.momentum,
+        update=at.update,  # type: ignore[arg-type]
+        rates=at.rates,
+    )
+    assert learner.optimizer is not None
+    groups = learner.optimizer.param_groups
+    fed = stream(at, data, seed, asked.learnt)
+    for epoch in zip(fed.events, fed.labels, fed.rates, strict=True):
+        for events, label, rate in zip(*epoch, strict=True):
+            for group in groups:
+                group["lr"] = float(rate) * at.rates.get(group.get("name", ""), 1.0)
+            learner.fit(_frames(net, events[None]), torch.tensor([int(label)]))
+    judged = learner.evaluate(_frames(net, fed.judged), torch.from_numpy(data.judged_labels))
+    predicted = judged.logits.argmax(1).numpy()
+    return {
+        "accuracy": float((predicted == data.judged_labels).mean()),
+        "fired": list(judged.rates.values()),
+        "predicted": "".join(map(str, predicted)),
+    }
+
+
+def _frames(net: Network, events: NDArray[np.uint8]) -> Tensor:
+    """Events [N, T, inputs] as frames [T, N, ...]."""
+    return torch.from_numpy(events).float().transpose(0, 1).unflatten(2, net.sample_shape)
