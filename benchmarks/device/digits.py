@@ -23,11 +23,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from settings import KNOWN
+from trial import Asked, on_c, on_torch
+
 from localspike.bench.environment import hardware, load
 from localspike.export.fixed import DTYPES
 from localspike.recipes.folder import revision, versions, write_json
-from settings import KNOWN
-from trial import Asked, on_c, on_torch
 
 RECORDS = Path(__file__).parents[1] / "records" / "device"
 

@@ -1,4 +1,4 @@
-"""An exported network built for this machine: the same runtime as on a device, fed through a pipe."""
+"""An exported network on this machine: the runtime that goes on devices, fed through a pipe."""
 
 from __future__ import annotations
 

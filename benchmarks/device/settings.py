@@ -35,10 +35,10 @@ class Settings:
     headroom: float = 2.0
 
 
-FC = Settings()
+FC = Settings(rate=0.04)
 FC_GATHER = replace(FC, update="sequence", rate=0.01)
 CONV = Settings("conv", (16, 32), 16, rates={"conv1": 0.25})
-CONV_GATHER = replace(CONV, update="sequence", rate=0.004)
+CONV_GATHER = replace(CONV, update="sequence", rate=0.002)
 DEEP = Settings("conv", (8, 16, 32), 16)
 BY_LAYER = {"conv1": 0.25, "conv2": 0.5}
 
@@ -70,7 +70,9 @@ TRIED = {
     "wide, constant step": replace(CONV, rates={}, end=1.0),
     "wide, conv1 at a quarter": CONV,
     "wide, gathered": CONV_GATHER,
-    "wide, gathered, momentum 0.5": replace(CONV_GATHER, momentum=0.5),
+    "wide, gathered, step 0.004": replace(CONV_GATHER, rate=0.004),
+    "wide, gathered, momentum 0.5": replace(CONV_GATHER, rate=0.001, momentum=0.5),
+    "wide, gathered, momentum 0.9": replace(CONV_GATHER, rate=0.0005, momentum=0.9),
 }
 """Read on the validation split."""
 

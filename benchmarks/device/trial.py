@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from digit_events import Digits, digits, encode
 from numpy.typing import NDArray
+from on_host import Lesson, Script, build
+from settings import Settings
 from torch import Tensor
 
-from digit_events import Digits, digits, encode
 from localspike import models
 from localspike.export import Plan, plan_of
 from localspike.export.fixed import in_fixed_point
@@ -20,8 +22,6 @@ from localspike.learn import online
 from localspike.nn import Network, fold
 from localspike.nn.init import calibrate
 from localspike.rules import Rule, tess
-from on_host import Lesson, Script, build
-from settings import Settings
 
 CALIBRATING = 16
 
