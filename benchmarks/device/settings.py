@@ -47,6 +47,8 @@ REPORTED = {
     "fc-gather": FC_GATHER,
     "conv-step": CONV,
     "conv-gather": CONV_GATHER,
+    "fc-step-3-epochs": replace(FC, epochs=3),
+    "conv-gather-3-epochs": replace(CONV_GATHER, epochs=3),
 }
 """Read on the test split."""
 
