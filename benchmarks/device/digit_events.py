@@ -1,7 +1,7 @@
 """scikit-learn's 8 x 8 digits as events: a Bernoulli rate code of the pixels, from a seed.
 
-The first 1,400 images train and the last 397 test, in the data set's own order: other people wrote
-most of the latter. The last 300 of the former are for choosing settings.
+The first 1,400 images train and the last 397 test, in the data set's own order. The last 300 of the
+former are for choosing settings.
 """
 
 from __future__ import annotations
