@@ -48,6 +48,8 @@ REPORTED = {
     "conv-step": CONV,
     "conv-gather": CONV_GATHER,
     "fc-step-3-epochs": replace(FC, epochs=3),
+    "fc-frozen": replace(FC, rates={"hidden1": 0.0, "hidden2": 0.0}),
+    "conv-frozen": replace(CONV, rates={"conv1": 0.0, "conv2": 0.0}),
     "conv-gather-3-epochs": replace(CONV_GATHER, epochs=3),
 }
 """Read on the test split."""
