@@ -73,6 +73,7 @@ TRIED = {
     "wide": replace(CONV, rates={}),
     "wide, constant step": replace(CONV, rates={}, end=1.0),
     "wide, conv1 at a quarter": CONV,
+    "wide, hidden layers frozen": replace(CONV, rates={"conv1": 0.0, "conv2": 0.0}),
     "wide, gathered": CONV_GATHER,
     "wide, gathered, step 0.004": replace(CONV_GATHER, rate=0.004),
     "wide, gathered, momentum 0.5": replace(CONV_GATHER, rate=0.001, momentum=0.5),
