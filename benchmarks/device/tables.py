@@ -18,7 +18,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RECORDS = HERE.parent / "records" / "device"
 PAGE = HERE.parents[1] / "docs" / "device_learning.md"
-PLACE = "<!-- device:{} -->"
+PLACE = ("<!-- device:{} -->", "<!-- /device:{} -->")
 DTYPES = ("f32", "int16", "int8")
 Record = dict[str, Any]
 
@@ -104,7 +104,7 @@ TABLES = {"accuracies": accuracies, "levers": levers, "agreement": agreement}
 def page(text: str, found: Sequence[Record]) -> str:
     """The page with its tables made anew."""
     for name, make in TABLES.items():
-        begin, end = PLACE.format(name), PLACE.format(f"/{name}")
+        begin, end = (mark.format(name) for mark in PLACE)
         pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         if not pattern.search(text):
             raise SystemExit(f"{PAGE.name} has no place {begin} … {end}")
