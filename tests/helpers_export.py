@@ -86,17 +86,26 @@ CASES: dict[str, Callable[[], Case]] = {
         models.convnet(2, 5, image=8, channels=(4, 6), pooling="avg"), rules.drtp(),
     ),
     "conv on one place": lambda: (one_place(), rules.tess(post_gain=0.0)),
+    "linear, rates by layer": lambda: (mlp(bias=True), rules.tess()),
+    "conv, rates by layer": lambda: (conv(), rules.tess(post_gain=0.0)),
     "readout of a map": lambda: (
         Network({"out": Readout(Linear(32, 4, bias=True))}, (2, 4, 4)), rules.tess(),
     ),
 }  # fmt: skip
 
 
+RATES: dict[str, dict[str, float]] = {
+    "linear, rates by layer": {"hidden1": 0.3, "readout": 2.0},
+    "conv, rates by layer": {"conv1": 0.25, "conv2": 0.5},
+}
+"""By case: parts of the step size by layer."""
+
+
 def planned(case: str, learns: set[str] | None = None) -> tuple[Plan, Learner, Case]:
     """A case's plan, and a learner whose matrices it has."""
     net, rule = CASES[case]()
-    learner = online(net, rule, rate=0.02)
-    plan = plan_of(fold(net), rule, matrices_of(learner.credit), learns, name=case)
+    learner = online(net, rule, rate=0.02, rates=RATES.get(case))
+    plan = plan_of(fold(net), rule, matrices_of(learner.credit), learns, case, RATES.get(case))
     return plan, learner, (net, rule)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers_export import CASES, events, on_device, planned
+from helpers_export import CASES, RATES, events, on_device, planned
 from localspike import models, rules
 from localspike.export import Plan, plan_of
 from localspike.export.mirror import Mirror
@@ -33,7 +33,8 @@ def compared(case: str, update: str, seed: int) -> Compared:
     """210 learning steps of the online mode and of the mirror."""
     plan, _, (net, rule) = planned(case)
     momentum = MOMENTUM if update == "sequence" else 0.0
-    learner = online(net, rule, rate=RATE, momentum=momentum, update=update)  # type: ignore[arg-type]
+    options = {"momentum": momentum, "update": update, "rates": RATES.get(case)}
+    learner = online(net, rule, rate=RATE, **options)  # type: ignore[arg-type]
     device, rates, logits = Mirror(plan, RATE, gather=update == "sequence"), [], []
     for sequence in range(SEQUENCES):
         frames = events(net.sample_shape, STEPS, 100 * seed + sequence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +27,7 @@ def plan_of(
     matrices: Matrices | None = None,
     learns: Collection[str] | None = None,
     name: str = "model",
+    rates: Mapping[str, float] | None = None,
 ) -> Plan:
     """What a device needs of a folded network under a rule.
 
@@ -37,6 +39,8 @@ def plan_of(
         The matrices of a rule whose signal stores some, as its bound signals have them.
     learns:
         The blocks that learn on the device, of those that the rule teaches; None takes all.
+    rates:
+        By block, what the step size is multiplied with there; 1 of the others.
 
     Raises
     ------
@@ -54,12 +58,18 @@ def plan_of(
     asked = {block.name for block in about.blocks}
     if learns is not None and (unknown := set(learns) - asked):
         raise IllegalError("no such block to learn", got=", ".join(sorted(unknown)))
+    rates = rates or {}
+    if unknown := set(rates) - asked:
+        raise IllegalError("rates of no block", got=", ".join(sorted(unknown)))
+    if not all(0.0 <= part < float("inf") for part in rates.values()):
+        raise IllegalError("rates by block", got=dict(rates), expected="finite factors >= 0")
     taught = _taught(about) & (asked if learns is None else set(learns))
     check(about, taught)
     layers: list[Layer] = []
     for block in about.blocks:
         before = layers[-1] if layers else None
-        layers.append(_layer(net, about, block, block.name in taught, matrices or {}, before))
+        made = _layer(net, about, block, block.name in taught, matrices or {}, before)
+        layers.append(replace(made, rate=rates.get(block.name, 1.0)))
     for layer in layers:
         _check_sizes(layer)
     return Plan(name, tuple(layers), layers[0].shape.inputs, about.classes)

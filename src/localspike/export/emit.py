@@ -22,7 +22,7 @@ PLACES = {
 """The fields of `ls_place` and the plan's names for them."""
 FLOATS = (
     "unit", "decay", "threshold", "reset", "pre_decay", "post_decay", "pre_gain", "post_gain",
-    "bias_decay", "psi_height", "psi_slope", "scale", "latent_unit", "latent_decay",
+    "bias_decay", "psi_height", "psi_slope", "scale", "latent_unit", "latent_decay", "rate",
 )  # fmt: skip
 
 

@@ -147,7 +147,7 @@ class Mirror:
     def _learn_row(self, layer: Layer, slot: Slot, at: tuple[int, int], row: Floats) -> None:
         """Biases and weights of the input."""
         if slot.bias is not None:
-            self.by.teach_bias(layer, self._lesson(slot, "bias", row), slot.bias_pre)
+            self.by.teach_bias(layer, self._lesson(layer, slot, "bias", row), slot.bias_pre)
         self._change(layer, slot, "weight", at, row, slot.pre)
 
     def _learn_traced(
@@ -160,16 +160,17 @@ class Mirror:
         if layer.loop and slot.past is not None:
             self._change(layer, slot, "recurrent", at, row, None, slot.past.ravel())
 
-    def _lesson(self, slot: Slot, kind: Kind, row: Floats) -> Lesson:
+    def _lesson(self, layer: Layer, slot: Slot, kind: Kind, row: Floats) -> Lesson:
         into = slot.gathered if self.gather else slot.learnt()
-        return Lesson(kind, row, into[kind], ONE if self.gather else -self.rate, self.gather)
+        factor = ONE if self.gather else -(self.rate * F(layer.rate))
+        return Lesson(kind, row, into[kind], factor, self.gather)
 
     def _change(
         self, layer: Layer, slot: Slot, kind: Kind, at: tuple[int, int], row: Floats,
         pre: Numbers | None, counts: Floats | None = None,
     ) -> None:  # fmt: skip
         """What a row of post factors does to the weights behind one position."""
-        shape, lesson = layer.shape, self._lesson(slot, kind, row)
+        shape, lesson = layer.shape, self._lesson(layer, slot, kind, row)
         gain = F(layer.pre_gain) if pre is not None else F(layer.post_gain)
         if kind == "recurrent":
             assert layer.loop is not None
@@ -190,7 +191,7 @@ class Mirror:
         """Change the weights by what was gathered, keep ``momentum`` of it."""
         for layer, slot, learns in zip(self.plan.layers, self.slots, self.trainable, strict=True):
             if learns and slot.gathered:
-                self.by.settle(layer, slot, self.rate)
+                self.by.settle(layer, slot, self.rate * F(layer.rate))
                 for held in slot.gathered.values():
                     held *= F(momentum)
 

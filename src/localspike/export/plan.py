@@ -23,7 +23,7 @@ KEPT = ("scratch", "weights", "gathered")
 """Buffers that outlive a sequence, or that nothing is kept in."""
 SHARED = ""
 """In place of a layer's name, what all share; no block can have it."""
-VERSION = 2
+VERSION = 3
 """Of the runtime's tables and of what it saves: `LS_VERSION` in ls.h."""
 
 Floats = NDArray[np.float32]
@@ -69,7 +69,8 @@ class Layer:
     """One layer as `ls_layer` has it; ``weight`` is [ky, kx, in, out], ``basis`` [C, latents].
 
     ``side`` is that of the latent map, 0 where latents are the output's own elements; ``window`` of
-    what a latent covers of the output, ``pooled`` of a pooling window. ``scale`` 0 is the l2 norm.
+    what a latent covers of the output, ``pooled`` of a pooling window. ``scale`` 0 is the l2 norm;
+    ``rate`` is the layer's part of the step size.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Layer:
     bias: Weights | None = field(default=None, repr=False)
     basis: Floats | None = field(default=None, repr=False)
     fixed: Fixed | None = None
+    rate: float = 1.0
 
     @property
     def is_map(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ def online(
     momentum: float = 0.0,
     update: Update = "step",
     own: Mapping[str, Tensor] | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> Learner:
     """A learner that does what an exported network does on a device.
 
@@ -43,11 +45,14 @@ def online(
         "step" or "sequence".
     own:
         The trained tensors of the rule, as a run's checkpoint has them.
+    rates:
+        By block, what η is multiplied with there (1 of the others), as `export.plan_of` takes
+        it. Every block is a parameter group of the optimiser, for schedules of one's own.
 
     Raises
     ------
     ConfigError
-        For a step size that is not positive.
+        For a step size that is not positive, or rates that are none or of no block.
     IllegalError
         If the rule cannot learn in a stream.
 
@@ -60,10 +65,24 @@ def online(
     if not 0.0 < rate < float("inf"):
         raise ConfigError("rate", got=rate, expected="a finite step size > 0")
     folded = fold(net)
-    optimizer = torch.optim.SGD(folded.parameters(), lr=rate, momentum=momentum)
+    groups = _groups(folded, rate, rates or {})
+    optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum)
     learner = Learner(folded, rule, optimizer, schedule="streaming", update=update)
-    for group in optimizer.param_groups[1:]:  # the rule's own
+    for group in optimizer.param_groups[len(groups) :]:  # the rule's own
         group["lr"] = 0.0
     if own:
         load_own(learner.credit, dict(own))
     return learner
+
+
+def _groups(net: Network, rate: float, rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The parameters block by block, each with a step size of its own."""
+    blocks = net.modules_by_name
+    if unknown := sorted(set(rates) - set(blocks)):
+        raise ConfigError("rates of no block", got=", ".join(unknown), expected=", ".join(blocks))
+    if not all(0.0 <= part < float("inf") for part in rates.values()):
+        raise ConfigError("rates by block", got=dict(rates), expected="finite factors >= 0")
+    return [
+        {"params": list(block.parameters()), "lr": rate * rates.get(name, 1.0), "name": name}
+        for name, block in blocks.items()
+    ]

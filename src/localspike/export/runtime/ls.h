@@ -6,7 +6,7 @@
  *
  *   u[t] = decay v[t-1] + W x[t] (+ R o[t-1]) (+ b)     o = u > threshold     v = u - reset o
  *   q[t] = pre_decay q[t-1] + x[t]                      h[t] = post_decay h[t-1] + psi(u[t-1])
- *   W   -= rate m (pre_gain psi(u) q + post_gain h x)
+ *   W   -= rate m (pre_gain psi(u) q + post_gain h x)     rate = the network's times the layer's
  *
  * A pre trace q that has faded below 2^-14 ends. m is the layer's learning signal: from its own class
  * prediction, from the label alone, or, for the readout, from its error. Nothing is sent between
@@ -26,7 +26,7 @@
 
 #include "ls_dtype.h" /* LS_BITS of a weight: 32 (float), 16 or 8 */
 
-#define LS_VERSION 2u
+#define LS_VERSION 3u
 
 enum { /* what functions return: 0 or more is good */
     LS_OK = 0,
@@ -160,6 +160,7 @@ struct ls_layer { /* constant: dimensions, dynamics, weights as exported */
     float scale;                /* of logits; 0: 1 / max(|latents|, 1) */
     float latent_unit;          /* what one spike is worth in a latent */
     float latent_decay;
+    float rate;                 /* of the network's step size */
     const ls_weight *weight;    /* then recurrent weights, then biases */
     const float *basis;         /* [class][latent]; null: the square wave */
     const uint32_t *phase;      /* [class] increments of the square wave */

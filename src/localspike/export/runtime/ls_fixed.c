@@ -102,13 +102,13 @@ void ls_teach_bias(const ls_lesson *t, const ls_layer *l, const ls_slot *s)
         s->weight[at] = moved(s->weight[at], drawn(row++->f * by, random));
 }
 
-void ls_settle(ls_net *net, const ls_layer *l, const ls_slot *s)
+void ls_settle(ls_net *net, const ls_layer *l, const ls_slot *s, float rate)
 {
     uint32_t bias = l->biased ? l->learnt - l->shape.out_c : l->learnt;
     uint32_t random = next(&net->seed);
     for (uint32_t i = 0; i < l->learnt; i++, random += STRIDE) {
         int kind = i < l->weights ? LS_INPUT : i < bias ? LS_LOOP : LS_BIAS;
-        float by = -net->rate * l->fixed.scale[kind].steps;
+        float by = -rate * l->fixed.scale[kind].steps;
         s->weight[i] = moved(s->weight[i], drawn(s->gathered[i] * by, random));
     }
 }

@@ -142,7 +142,7 @@ static inline void teach(const ls_lesson *t, size_t at, ls_factor k, unsigned n)
 void ls_leak(const ls_layer *l, const ls_slot *s);
 void ls_teach_bias(const ls_lesson *t, const ls_layer *l, const ls_slot *s);
 void ls_draw_row(ls_word *row, uint32_t *seed, float factor, unsigned n);
-void ls_settle(ls_net *net, const ls_layer *l, const ls_slot *s);
+void ls_settle(ls_net *net, const ls_layer *l, const ls_slot *s, float rate);
 
 #endif
 
@@ -162,7 +162,7 @@ static inline ls_lesson lesson_of(ls_net *net, const ls_layer *l, const ls_slot 
     ls_lesson t;
     size_t at = kind == LS_LOOP ? l->weights : 0u;
     t.row = net->row;
-    t.factor = s->gathered ? 1.0f : -net->rate;
+    t.factor = s->gathered ? 1.0f : -(net->rate * l->rate);
 #if LS_BITS == 32
     t.weight = (s->gathered ? s->gathered : s->weight) + at;
 #else

@@ -230,14 +230,15 @@ int ls_update(ls_net *net, float momentum)
     for (unsigned i = 0; i < net->config->layers; i++) {
         const ls_layer *l = net->config->layer + i;
         const ls_slot *s = net->slot + i;
+        float rate = net->rate * l->rate;
         uint32_t n = s->gathered && (net->trainable >> i & 1u) ? l->learnt : 0;
 #if LS_BITS != 32
         if (n)
-            ls_settle(net, l, s);
+            ls_settle(net, l, s, rate);
 #endif
         for (uint32_t j = 0; j < n; j++) {
 #if LS_BITS == 32
-            s->weight[j] -= net->rate * s->gathered[j];
+            s->weight[j] -= rate * s->gathered[j];
 #endif
             s->gathered[j] *= momentum;
         }
