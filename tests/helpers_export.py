@@ -34,6 +34,13 @@ TARGET = [
 ]  # fmt: skip
 SOURCES = ["ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c", "ls_model.c"]
 SANITIZED = "-g -fsanitize=address,undefined -fno-sanitize-recover=all"
+STRICT = "-Wall -Wextra -Werror -Wpedantic -Wconversion -Wshadow"
+EMULATED = {
+    "cortex-m4": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "cortex-m3": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "rv32": ("riscv64-unknown-elf-gcc", "qemu-system-riscv32"),
+}
+"""By target of an export's Makefile: the tools it needs."""
 Case = tuple[Network, Rule]
 
 
@@ -131,6 +138,11 @@ def needs_cross_compiler(*tools: str) -> None:
     missing = [tool for tool in (GCC, *tools) if shutil.which(tool) is None]
     if missing or not Path(SPECS).exists():
         pytest.skip(f"{', '.join(missing) or 'picolibc'} not installed (make emulators)")
+
+
+def emulators() -> list[str]:
+    """Targets of an export's Makefile that this machine has the tools of."""
+    return [m for m, tools in EMULATED.items() if all(map(shutil.which, tools))]
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
