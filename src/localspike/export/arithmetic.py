@@ -146,7 +146,7 @@ class FixedArithmetic:
     state = np.int32  # int16 on the device: it never holds more
 
     def __init__(self, seed: int = 1) -> None:
-        self.seed = seed & 0xFFFFFFFF or 1
+        self.seed = (seed & 0xFFFFFFFF or 1) * int(STRIDE) & 0xFFFFFFFF  # as `ls_set_seed`
 
     def _randoms(self, n: int) -> NDArray[np.uint32]:
         """A row of random numbers (`next` and STRIDE of ls_fixed.c)."""

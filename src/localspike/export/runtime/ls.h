@@ -210,7 +210,7 @@ struct ls_net {
     uint32_t trainable, flags, steps;
     uint32_t state;       /* bytes of the arena that ls_reset clears */
     float rate;
-    uint32_t seed;        /* of stochastic rounding; never 0 */
+    uint32_t seed;        /* of stochastic rounding; not 0 where there is any */
     int fresh;            /* a step has been made that nothing was learnt from */
 };
 
