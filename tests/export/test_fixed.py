@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from helpers_export import (
     SANITIZED,
@@ -19,6 +19,7 @@ from helpers_export import (
     needs_compiler,
     on_device,
     planned,
+    self_check,
     written,
 )  # fmt: skip
 from localspike import models, rules
@@ -47,13 +48,15 @@ def fixed(case: str, dtype: Dtype, headroom: float = 2.0) -> Plan:
     return in_fixed_point(planned(case)[0], dtype, headroom)
 
 
-def passes(plan: Plan, folder: Path, levels: Iterable[str], counts: object = None) -> None:
+def passes(
+    plan: Plan, folder: Path, objects: Path, counts: NDArray[np.uint8] | None = None
+) -> None:
     """The self-check passes, and says the same at every level."""
     needs_compiler()
-    written(plan, folder, counts)  # type: ignore[arg-type]
+    written(plan, folder, counts)
     said = set()
-    for level in levels:
-        ran = make(folder, "-B", "test", f"CFLAGS={level} {STRICT}")
+    for level in LEVELS:
+        ran = self_check(folder, f"{level} {STRICT}", objects)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         assert "selfcheck: passed" in ran.stdout and "misuse: all refused" in ran.stdout
         said.add(ran.stdout)
@@ -61,8 +64,10 @@ def passes(plan: Plan, folder: Path, levels: Iterable[str], counts: object = Non
 
 
 @pytest.mark.parametrize(("case", "dtype"), SAME)
-def test_c_is_its_mirror_to_the_bit(case: str, dtype: Dtype, tmp_path: Path) -> None:
-    passes(fixed(case, dtype), tmp_path, LEVELS)
+def test_c_is_its_mirror_to_the_bit(
+    case: str, dtype: Dtype, tmp_path: Path, runtime_objects: Path
+) -> None:
+    passes(fixed(case, dtype), tmp_path, runtime_objects)
 
 
 @pytest.mark.parametrize("case", ["recurrent", "conv, mean pooling"])
@@ -102,14 +107,16 @@ def at_the_rails(plan: Plan) -> Plan:
     ("case", "dtype"),
     [("recurrent", "int16"), ("linear, filtered latents", "int8"), ("conv, mean pooling", "int16")],
 )
-def test_what_saturates_everywhere_is_the_same(case: str, dtype: Dtype, tmp_path: Path) -> None:
+def test_what_saturates_everywhere_is_the_same(
+    case: str, dtype: Dtype, tmp_path: Path, runtime_objects: Path
+) -> None:
     plan = at_the_rails(fixed(case, dtype))
     draw = np.random.default_rng(1)
     counts = draw.choice([0, 1, 17, 255], (36, plan.inputs), p=[0.2, 0.2, 0.2, 0.4])
     net = Mirror(plan, 0.05)
     net.step(counts[0])
     assert np.abs(net.slots[0].v).max() > 30_000  # a rail, or a reset below it
-    passes(plan, tmp_path, LEVELS, counts.astype(np.uint8))
+    passes(plan, tmp_path, runtime_objects, counts.astype(np.uint8))
 
 
 # -- stochastic rounding -------------------------------------------------------------------------
