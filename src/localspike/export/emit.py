@@ -158,8 +158,8 @@ def _fixed(layer: Layer, at: Fixed) -> Iterator[str]:
     yield "        .fixed = {"
     yield "            .scale = {"
     for (gain, shift), unit, point in zip(gains(layer), units, at.points, strict=True):
-        real = f"{number(unit * 2.0**-point)}, {number(2.0**point)}"
-        yield f"                {{{gain}, {shift}, {real}}},"
+        worth = f"{number(unit * 2.0**-point)}, {number(2.0**point)}"
+        yield f"                {{{gain}, {shift}, {worth}}},"
     yield "            },"
     one, loop_one = one_event(layer)
     whole = {
