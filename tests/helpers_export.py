@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from localspike import models, rules
 from localspike.export import Plan, plan_of
-from localspike.export.write import files_of
+from localspike.export.write import RUNTIME, files_of
 from localspike.kernels.surrogate import Triangle
 from localspike.learn import Learner, online
 from localspike.nn import Conv2d, Flatten, Linear, MaxPool, Network, Readout, Spiking, fold
@@ -34,6 +35,13 @@ TARGET = [
 ]  # fmt: skip
 SOURCES = ["ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c", "ls_model.c"]
 SANITIZED = "-g -fsanitize=address,undefined -fno-sanitize-recover=all"
+STRICT = "-Wall -Wextra -Werror -Wpedantic -Wconversion -Wshadow"
+EMULATED = {
+    "cortex-m4": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "cortex-m3": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "rv32": ("riscv64-unknown-elf-gcc", "qemu-system-riscv32"),
+}
+"""By target of an export's Makefile: the tools it needs."""
 Case = tuple[Network, Rule]
 
 
@@ -140,6 +148,29 @@ def needs_cross_compiler(*tools: str) -> None:
     missing = [tool for tool in (GCC, *tools) if shutil.which(tool) is None]
     if missing or not Path(SPECS).exists():
         pytest.skip(f"{', '.join(missing) or 'picolibc'} not installed (make emulators)")
+
+
+def self_check(
+    folder: Path, flags: str, shared: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`make test` with these flags; objects of the runtime are kept in ``shared`` for other tests.
+
+    That is for exports as they were written, whose runtime is dated to long ago here.
+    """
+    name = format(crc32(flags.encode()), "08x")
+    where = [f"BUILD=build-{name}"]
+    if shared is not None:
+        for source in RUNTIME:
+            os.utime(folder / source, (0, 0))
+        dtype = folder / "ls_dtype.h"
+        os.utime(dtype, (0, 0))
+        where.append(f"OBJECTS={shared / f'{name}-{crc32(dtype.read_bytes()):08x}'}")
+    return make(folder, "test", f"CFLAGS={flags}", *where)
+
+
+def emulators() -> list[str]:
+    """Targets of an export's Makefile that this machine has the tools of."""
+    return [m for m, tools in EMULATED.items() if all(map(shutil.which, tools))]
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

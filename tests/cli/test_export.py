@@ -14,6 +14,8 @@ import pytest
 from helpers_cli import SMALL, Said
 from helpers_export import make, needs_compiler
 from localspike.cli import main
+from localspike.errors import IllegalError
+from localspike.export import Plan
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +60,60 @@ def test_a_budget_that_does_not_fit_is_refused_with_what_would(
     assert main(["export", "c", str(trained), str(out), "--budget", "1MB"]) == 0
 
 
+def test_a_run_becomes_c_in_fixed_point(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs_compiler()
+    out, four = tmp_path / "out", ["--dtype", "int8", "--headroom", "4"]
+    assert main(["export", "c", str(trained), str(out), *four]) == 0
+    assert "weights int8." in capsys.readouterr().out
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["dtype"] == "int8"
+    assert "#define LS_BITS 8" in (out / "ls_dtype.h").read_text()
+    ran = make(out, "test")
+    assert ran.returncode == 0 and "selfcheck: passed" in ran.stdout
+    # Twice the headroom is another model, whose saved weights mean something else.
+    assert main(["export", "c", str(trained), str(out), "--dtype", "int8"]) == 0
+    again = json.loads((out / "manifest.json").read_text())
+    assert again["model_hash"] != manifest["model_hash"]
+    assert again["arena_bytes"] == manifest["arena_bytes"]
+
+
+def test_a_budget_that_smaller_weights_fit_names_them(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+    assert main(["export", "c", str(trained), str(out), "--dtype", "int8", "--json"]) == 0
+    need = json.loads(capsys.readouterr().out)["numbers"]["arena_bytes"]["learn"]
+    budget = ["--budget", str(need)]
+    assert main(["export", "c", str(trained), str(tmp_path / "no"), *budget]) == 2
+    assert f"--learn all --dtype int8 ({need:,} bytes)" in capsys.readouterr().err
+    assert main(["export", "c", str(trained), str(out), "--dtype", "int8", *budget]) == 0
+    capsys.readouterr()
+
+    def refuses(plan: Plan, dtype: str, headroom: float = 2.0) -> Plan:
+        if dtype != "f32":
+            raise IllegalError("cannot be exported in fixed point")
+        return plan
+
+    # Weights that no fixed point holds are no advice, and no other refusal.
+    monkeypatch.setattr("localspike.recipes.exporting.in_fixed_point", refuses)
+    assert main(["export", "c", str(trained), str(tmp_path / "no"), *budget]) == 2
+    said = capsys.readouterr().err
+    assert "does not fit the budget" in said and "--dtype int" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--dtype", "int4"], "int4"),
+        (["--dtype", ""], "--dtype"),
+        (["--dtype", "int8", "--headroom", "0.5"], "headroom: got 0.5; expected 1"),
+        (["--dtype", "int8", "--headroom", "nan"], "headroom: got nan; expected 1"),
+        (["--dtype", "int8", "--headroom", "inf"], "headroom: got inf; expected 1"),
+        (["--dtype", "int8", "--headroom", "-2"], "headroom: got -2.0; expected 1"),
+        (["--headroom", "0"], "headroom: got 0.0; expected 1"),
         (["--learn", "last-9"], "last-1 … last-3"),
         (["--learn", "some"], "all, none, or last-1"),
         (["--learn", "last-"], "last-1 … last-3"),

@@ -146,7 +146,7 @@ class FixedArithmetic:
     state = np.int32  # int16 on the device: it never holds more
 
     def __init__(self, seed: int = 1) -> None:
-        self.seed = seed & 0xFFFFFFFF or 1
+        self.seed = (seed & 0xFFFFFFFF or 1) * int(STRIDE) & 0xFFFFFFFF  # as `ls_set_seed`
 
     def _randoms(self, n: int) -> NDArray[np.uint32]:
         """A row of random numbers (`next` and STRIDE of ls_fixed.c)."""
@@ -166,8 +166,9 @@ class FixedArithmetic:
     def send(self, layer: Layer, kind: Kind, v: Numbers, weight: Numbers, count: float) -> None:
         which = KINDS.index(kind)
         if layer.spikes:
-            k = min(int(count) * gains(layer)[which], MOST)
-            v[...] = np.clip(v + k * weight.astype(np.int32), -MOST, MOST)
+            gain, shift = gains(layer)[which]
+            product = min(int(count) * gain, MOST) * weight.astype(np.int32)
+            v[...] = np.clip(v + ((product + ((1 << shift) >> 1)) >> shift), -MOST, MOST)
             return
         unit = layer.unit if kind == "weight" else 1.0
         v += F(count) * F(unit * 2.0 ** -_fixed(layer).points[which]) * weight.astype(F)
@@ -189,7 +190,7 @@ class FixedArithmetic:
         return found.astype(F)
 
     def trace_post(self, layer: Layer, post: Numbers, psi: Floats) -> None:
-        added = (psi * F(2.0 ** _fixed(layer).post)).astype(np.int32)
+        added = np.minimum(psi * F(2.0 ** _fixed(layer).post), F(MOST)).astype(np.int32)
         post[...] = np.minimum(_parts(post, layer.post_decay) + added, MOST)
 
     def post_values(self, layer: Layer, post: Numbers) -> Floats:

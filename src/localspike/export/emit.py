@@ -157,8 +157,9 @@ def _fixed(layer: Layer, at: Fixed) -> Iterator[str]:
     units = (layer.unit, 1.0, 1.0)
     yield "        .fixed = {"
     yield "            .scale = {"
-    for gain, unit, point in zip(gains(layer), units, at.points, strict=True):
-        yield f"                {{{gain}, {number(unit * 2.0**-point)}, {number(2.0**point)}}},"
+    for (gain, shift), unit, point in zip(gains(layer), units, at.points, strict=True):
+        worth = f"{number(unit * 2.0**-point)}, {number(2.0**point)}"
+        yield f"                {{{gain}, {shift}, {worth}}},"
     yield "            },"
     one, loop_one = one_event(layer)
     whole = {

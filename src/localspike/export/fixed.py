@@ -8,7 +8,7 @@ readouts' membranes stay floats. `ls.h` says how the runtime goes on from there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, floor, log2
+from math import floor, log2
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +31,14 @@ EVENTS = 2.0
 """Events a step, kept up for ever, that a pre trace can hold."""
 SHIFTS = {"int16": 15, "int8": 20}
 """Fractional bits of a post factor times a pre trace: `LS_SHIFT`."""
-MOST_TRACE, MOST_POST, MOST_WEIGHT = 12, 14, 24
+MOST_STATE, MOST_TRACE, MOST_POST, MOST_WEIGHT = 24, 12, 14, 24
+FINER = 8
+"""Bits by which weights may be finer than membranes."""
+COARSER = 14
+"""Bits by which they may be coarser: a gain still fits an int16."""
+LEAST_POINT = -64
+GAIN_BITS, MOST_SHIFT = 6, 24
+"""A gain that is no whole number is worth 64 … 127 of 2^-shift: 255 events of it fit an int16."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,9 @@ def in_fixed_point(plan: Plan, dtype: Dtype, headroom: float = HEADROOM) -> Plan
     Raises
     ------
     IllegalError
-        For weights too large beside the threshold.
+        Naming the block whose threshold, weights or traces do not fit 16 bits.
     ConfigError
-        For a headroom below 1.
+        For a headroom outside of 1 … 1024, or a plan that is in fixed point already.
 
     >>> from localspike.export import plan_of
     >>> from localspike.nn import fold
@@ -84,6 +91,8 @@ def in_fixed_point(plan: Plan, dtype: Dtype, headroom: float = HEADROOM) -> Plan
     >>> [in_fixed_point(made, dtype).arena("learn") for dtype in DTYPES]
     [21228, 10904, 5968]
     """
+    if plan.dtype != "f32":
+        raise ConfigError("plan", got=f"weights in {plan.dtype}", expected="a plan in f32")
     if dtype not in DTYPES:
         raise ConfigError("dtype", got=dtype, expected=", ".join(DTYPES))
     if not 1.0 <= headroom <= 1024.0:
@@ -116,18 +125,30 @@ def _points(layer: Layer, dtype: Dtype, headroom: float) -> Fixed:
     if layer.spikes:
         if layer.threshold <= 0.0:
             _refuse(layer, f"threshold {layer.threshold:g}", "a threshold above 0")
-        state = min(floor(log2(MOST / (THRESHOLDS * max(layer.threshold, layer.reset)))), 14)
+        most_state = floor(log2(MOST / (THRESHOLDS * max(layer.threshold, layer.reset))))
+        state = min(most_state, MOST_STATE)
     kinds = (layer.weight, layer.recurrent_weight, layer.bias)
-    ceilings = (state - _finer(layer), state, state) if layer.spikes else (MOST_WEIGHT,) * 3
     most = 127 if dtype == "int8" else MOST
-    weight, loop, bias = (
-        _point(x, most, headroom, top) for x, top in zip(kinds, ceilings, strict=True)
-    )
-    if layer.spikes and state - min(weight, loop, bias) > 14:
-        largest = max(float(np.abs(x).max()) for x in kinds if x is not None)
-        _refuse(layer, f"weights of {largest:.3g} beside a threshold of {layer.threshold:g}",
-                "weights below 1,000 thresholds")  # fmt: skip
-    return Fixed(dtype, weight, loop, bias, state, _trace_point(layer), _post_point(layer))
+    ceiling = state + FINER if layer.spikes else MOST_WEIGHT
+    weight, loop, bias = (_point(x, most, headroom, ceiling) for x in kinds)
+    found = Fixed(dtype, weight, loop, bias, state, _trace_point(layer), _post_point(layer))
+    _check(layer, found)
+    return found
+
+
+def _check(layer: Layer, at: Fixed) -> None:
+    """Refuse what the points cannot hold."""
+    if min(at.points) < (at.state - COARSER if layer.spikes else LEAST_POINT):
+        kinds = (layer.weight, layer.recurrent_weight, layer.bias)
+        largest = max(float(np.abs(x).max()) for x in kinds if x is not None and x.size)
+        beside = f" beside a threshold of {layer.threshold:g}" if layer.spikes else ""
+        _refuse(layer, f"weights of {largest:.3g}{beside}", "smaller weights")
+    if layer.spikes and round(layer.threshold * 2.0**at.state) < 1:
+        _refuse(layer, f"threshold {layer.threshold:g}, reset {layer.reset:g}",
+                "a threshold that a membrane of 16 bits can tell from 0")  # fmt: skip
+    if round(layer.unit * 2.0**at.trace) < 1:
+        _refuse(layer, f"pre_decay {layer.pre_decay:g} of means over {1 / layer.unit:.0f} spikes",
+                "a faster pre trace or smaller windows")  # fmt: skip
 
 
 def _refuse(layer: Layer, got: str, expected: str) -> None:
@@ -145,13 +166,6 @@ def _point(x: NDArray[Any] | None, most: int, headroom: float, ceiling: int) -> 
     return min(floor(log2(most / (headroom * largest or 1.0))), ceiling)
 
 
-def _finer(layer: Layer) -> int:
-    """Bits by which membranes must be finer than weights: an input may be a part of an event."""
-    parts = 1.0 / layer.unit
-    exact = log2(parts).is_integer()
-    return ceil(log2(parts)) + (0 if exact else 4)
-
-
 def _trace_point(layer: Layer) -> int:
     lasting = EVENTS / max(1.0 - layer.pre_decay, 1e-3)
     return max(0, min(floor(log2(MOST / lasting)), MOST_TRACE))
@@ -162,15 +176,26 @@ def _post_point(layer: Layer) -> int:
     return max(0, min(floor(log2(MOST / most)), MOST_POST))
 
 
-def gains(layer: Layer) -> tuple[int, int, int]:
-    """Units of a membrane that an event brings through one unit of weight, by kind."""
+def gains(layer: Layer) -> tuple[tuple[int, int], ...]:
+    """Gain and shift by kind: an event brings gain 2^-shift units of a membrane through a unit."""
     at = layer.fixed
     assert at is not None
     if not layer.spikes:
-        return 0, 0, 0
+        return ((0, 0),) * 3
     units = (layer.unit, 1.0, 1.0)
-    found = [round(u * 2.0 ** (at.state - p)) for u, p in zip(units, at.points, strict=True)]
-    return found[0], found[1], found[2]
+    return tuple(_gain(u * 2.0 ** (at.state - p)) for u, p in zip(units, at.points, strict=True))
+
+
+def _gain(x: float) -> tuple[int, int]:
+    """The number as gain 2^-shift: exactly, or to seven bits.
+
+    >>> _gain(16.0), _gain(0.25), _gain(1 / 9)
+    ((16, 0), (1, 2), (114, 10))
+    """
+    shift = 0
+    while shift < MOST_SHIFT and not (x.is_integer() or x >= 2.0**GAIN_BITS):
+        x, shift = 2.0 * x, shift + 1
+    return round(x), shift
 
 
 def one_event(layer: Layer) -> tuple[int, int]:

@@ -186,7 +186,7 @@ class Plan:
         """CRC32 of everything but the weights that learn: what those must fit."""
         plain = [
             {f.name: getattr(layer, f.name) for f in fields(layer) if f.repr}
-            | {"bias": layer.bias is not None, "fixed": _fixed(layer)}
+            | {"bias": layer.bias is not None, "stays": _stays(layer)}
             for layer in self.layers
         ]
         return crc32(repr((VERSION, self.inputs, self.classes, plain)).encode())
@@ -238,7 +238,7 @@ def _tables(layer: Layer) -> dict[str, int]:
     return {name: n for name, n in found.items() if n}
 
 
-def _fixed(layer: Layer) -> int:
+def _stays(layer: Layer) -> int:
     """CRC32 of what does not learn: a basis, or all weights of a layer that stays."""
     stored = [] if layer.basis is None else [layer.basis]
     stored += [layer.flat] if layer.signal == "none" else []

@@ -16,6 +16,7 @@ RUNTIME = (
     "ls.h", "ls_inside.h", "ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c",
     "ls_store.c", "Makefile",
 )  # fmt: skip
+CHECKS = ("selfcheck.c", "misuse.c", "fuzz.c", "fuzz_check.h")
 
 
 def files_of(plan: Plan, counts: NDArray[np.uint8] | None = None) -> dict[str, str]:
@@ -36,8 +37,7 @@ def files_of(plan: Plan, counts: NDArray[np.uint8] | None = None) -> dict[str, s
         "ls_dtype.h": emit.dtype_header(plan),
         "ls_model.h": emit.header(plan),
         "ls_model.c": emit.source(plan),
-        "test/selfcheck.c": (runtime / "selfcheck.c").read_text(encoding="utf-8"),
-        "test/misuse.c": (runtime / "misuse.c").read_text(encoding="utf-8"),
+        **{f"test/{name}": (runtime / name).read_text(encoding="utf-8") for name in CHECKS},
         "test/vectors.h": header(plan, vectors),
         "manifest.json": json.dumps(manifest, indent=1) + "\n",
     }

@@ -220,7 +220,7 @@ def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int, learn: str) -> Il
     fits = [
         f"--learn {learn} --dtype {dtype} ({need:,} bytes)"
         for learn, dtype in options
-        if (need := _need(run, learn, dtype)) <= allowed
+        if (need := _need(run, learn, dtype)) is not None and need <= allowed
     ]
     return IllegalError(
         "the network does not fit the budget",
@@ -233,7 +233,11 @@ def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int, learn: str) -> Il
 _NOTHING = "Nothing of it fits; take a smaller network"
 
 
-def _need(run: Run, learn: str, dtype: Dtype) -> int:
-    plan = in_fixed_point(plan_of_run(run, learn), dtype)
+def _need(run: Run, learn: str, dtype: Dtype) -> int | None:
+    """Bytes of arena; none where it cannot be in this format at all."""
+    try:
+        plan = in_fixed_point(plan_of_run(run, learn), dtype)
+    except IllegalError:
+        return None
     learns = any(layer.signal != "none" for layer in plan.layers)
     return plan.arena("learn" if learns else "infer")

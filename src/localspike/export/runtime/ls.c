@@ -54,7 +54,9 @@ int ls_init(ls_net *net, const ls_config *config, ls_slot *slots, void *arena, s
     net->flags = flags;
     net->arena = arena;
     net->state = layout->state;
-    net->seed = 1u;
+#if LS_BITS != 32
+    ls_set_seed(net, 1u);
+#endif
     net->logits = at(arena, layout->logits);
     net->scratch = at(arena, layout->scratch);
     net->row = (ls_word *)(void *)(net->scratch + config->row);
@@ -201,7 +203,8 @@ int ls_predict(const ls_net *net) { return ls_best(net->logits, net->config->cla
 
 const float *ls_logits(const ls_net *net) { return net->logits; }
 void ls_set_rate(ls_net *net, float rate) { net->rate = rate; }
-void ls_set_seed(ls_net *net, uint32_t seed) { net->seed = seed ? seed : 1u; }
+/* Spread: the first numbers that the generator makes of small ones are small. */
+void ls_set_seed(ls_net *net, uint32_t seed) { net->seed = (seed ? seed : 1u) * 0x9e3779b9u; }
 void ls_set_trainable(ls_net *net, uint32_t layers) { net->trainable = layers; }
 
 static void linear_change(const ls_shape *s, const ls_lesson *t, unsigned y, unsigned x,

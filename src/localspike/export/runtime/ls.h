@@ -38,8 +38,8 @@ enum { /* what functions return: 0 or more is good */
     LS_BAD_BLOB = -6,      /* not saved weights, or damaged; the network is as it was */
     LS_OTHER_VERSION = -7, /* saved by another version of the runtime; likewise */
     LS_OTHER_MODEL = -8,   /* saved from another model; likewise */
-    LS_IO = -9,            /* the caller's reader or writer failed; likewise, but if a reader fails
-                            * only when it is asked again */
+    LS_IO = -9,            /* the caller's reader or writer failed; likewise, but if a reader fails,
+                            * or has other data, only when it is asked again */
     LS_BAD_MODEL = -10     /* the model's tables were made for another runtime */
 };
 
@@ -84,7 +84,8 @@ enum { LS_INPUT, LS_LOOP, LS_BIAS, LS_KINDS }; /* kinds of weights */
 
 #if LS_BITS != 32
 typedef struct { /* fixed point of one kind of weights */
-    int32_t gain;  /* units of a membrane that an event brings through one unit of weight */
+    int32_t gain;  /* units of a membrane that an event brings through 2^shift units of weight */
+    int32_t shift; /* 0 … 24; above 0 the gain is below 128 */
     float unit;    /* what it is worth there, for readouts, whose membranes are floats */
     float steps;   /* units of weight in 1.0 */
 } ls_scale;
@@ -210,7 +211,7 @@ struct ls_net {
     uint32_t trainable, flags, steps;
     uint32_t state;       /* bytes of the arena that ls_reset clears */
     float rate;
-    uint32_t seed;        /* of stochastic rounding; never 0 */
+    uint32_t seed;        /* of stochastic rounding; not 0 where there is any */
     int fresh;            /* a step has been made that nothing was learnt from */
 };
 

@@ -121,7 +121,8 @@ static inline float post_value(const ls_layer *l, ls_state trace)
 static inline ls_state post_traced(const ls_layer *l, ls_state trace, float psi)
 {
     int32_t kept = trace * l->fixed.post_decay / LS_SCALE;
-    return (ls_state)saturated(kept + (int32_t)(psi * l->fixed.post_steps));
+    float added = psi * l->fixed.post_steps;
+    return (ls_state)saturated(kept + (added < (float)LS_MOST ? (int32_t)added : LS_MOST));
 }
 
 typedef int32_t ls_factor;

@@ -59,7 +59,8 @@ int ls_save(const ls_net *net, ls_write write, void *context)
     return write(context, &crc, sizeof crc) ? LS_IO : LS_OK;
 }
 
-static int check(const ls_net *net, ls_read read, void *context)
+/* Whether what a reader has can be taken, and what it must say again for that. */
+static int check(const ls_net *net, ls_read read, void *context, uint32_t *sum)
 {
     header head, own = head_of(net);
     uint8_t piece[PIECE];
@@ -81,24 +82,30 @@ static int check(const ls_net *net, ls_read read, void *context)
     }
     if (read(context, sizeof head + head.bytes, &stored, sizeof stored))
         return LS_IO;
+    *sum = crc;
     return stored == ~crc ? LS_OK : LS_BAD_BLOB;
 }
 
 int ls_load(ls_net *net, ls_read read, void *context)
 {
     size_t at = sizeof(header);
+    header head;
+    uint32_t sum = 0, crc;
     int found;
     if (!net || !read)
         return LS_BAD_ARGUMENT;
     if (!(net->flags & LS_LEARN))
         return LS_NOT_LEARNING;
-    found = check(net, read, context);
+    found = check(net, read, context, &sum);
+    head = head_of(net); /* what was found to be its own */
+    crc = sum_of(0xffffffffu, &head, sizeof head);
     for (unsigned i = 0; found == LS_OK && i < net->config->layers; i++) {
         ls_weight *weight;
         uint32_t bytes = part(net, i, &weight);
         if (bytes && read(context, at, weight, bytes))
             found = LS_IO;
+        crc = sum_of(crc, weight, bytes);
         at += bytes;
     }
-    return found;
+    return found == LS_OK && crc != sum ? LS_IO : found;
 }
