@@ -59,7 +59,8 @@ int ls_init(ls_net *net, const ls_config *config, ls_slot *slots, void *arena, s
 #endif
     net->logits = at(arena, layout->logits);
     net->scratch = at(arena, layout->scratch);
-    net->row = (ls_word *)(void *)(net->scratch + config->row);
+    if (flags) /* a net that only infers has no scratch */
+        net->row = (ls_word *)(void *)(net->scratch + config->row);
     for (unsigned i = 0; i < config->layers; i++) {
         lay_out(config->layer + i, slots + i, layout->place[i], arena);
         if (slots[i].pre)
