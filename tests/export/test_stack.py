@@ -13,7 +13,8 @@ from localspike.export.fixed import in_fixed_point
 RUNTIME = ("ls.c", "ls_map.c", "ls_learn.c", "ls_extra.c", "ls_fixed.c", "ls_store.c")
 STEP = ("run", "linear_receive")
 LEARN = ("ls_learn", "ls_learn_vector", "learn_row", "linear_change")
-MOST_FRAME, MOST_STEP, MOST_LEARN = 136, 160, 224
+MOST_FRAME, MOST_STEP, MOST_LEARN = 112, 160, 224
+MOST_LOAD = 160  # a piece of what is read lies there
 
 
 def frames(folder: Path, level: str) -> dict[str, tuple[int, str]]:
@@ -35,6 +36,8 @@ def test_frames_are_small_and_known(level: str, dtype: str, tmp_path: Path) -> N
     found = frames(written(plan, tmp_path), level)
     assert len(found) > 30 and {"run", "ls_learn", "ls_load"} <= set(found)
     assert {kind for _, kind in found.values()} == {"static"}  # nothing sized at run time
-    assert max(size for size, _ in found.values()) <= MOST_FRAME
+    assert found["ls_load"][0] <= MOST_LOAD
+    rest = [size for name, (size, _) in found.items() if name != "ls_load"]
+    assert max(rest) <= MOST_FRAME
     for path, most in ((STEP, MOST_STEP), (LEARN, MOST_LEARN)):
         assert sum(found[name][0] for name in path if name in found) <= most, found
