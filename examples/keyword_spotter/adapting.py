@@ -23,7 +23,10 @@ RAM = 0x40000
 
 @dataclass(frozen=True)
 class Knobs:
-    """How a device adapts: step size, passes, when weights change, from which layer on."""
+    """How a device adapts: step size, passes, when weights change, from which layer on.
+
+    ``seed`` is of the clips' order and of stochastic rounding.
+    """
 
     rate: float = 1e-4
     passes: int = 10
@@ -101,6 +104,7 @@ def header(speakers: list[Speaker], knobs: Knobs) -> str:
             folds.append(fold[i])
     defined = {
         "RATE": f"{knobs.rate!r}f",
+        "SEED": f"{knobs.seed + 1}u",
         "MOMENTUM": f"{knobs.momentum!r}f",
         "PASSES": f"{knobs.passes}u",
         "FOLDS": f"{knobs.folds}u",

@@ -28,8 +28,8 @@ static int hear(unsigned clip, int label)
         if (ls_step_events(&net, index, n) != LS_OK || (label >= 0 && ls_learn(&net, label) != LS_OK))
             return -1;
     }
-    if (label >= 0 && GATHERED)
-        ls_update(&net, MOMENTUM);
+    if (label >= 0 && GATHERED && ls_update(&net, MOMENTUM) != LS_OK)
+        return -1;
     return ls_predict(&net);
 }
 
@@ -43,12 +43,15 @@ static unsigned understood(const speaker *s, unsigned fold)
     return right;
 }
 
-static void learn_all_but(const speaker *s, unsigned fold)
+/* Learn from the other folds; whether every step was taken. */
+static int learn_all_but(const speaker *s, unsigned fold)
 {
+    int well = 1;
     for (unsigned pass = 0; pass < PASSES; pass++)
         for (unsigned i = 0; i < s->clips; i++)
             if (clip_fold[s->first + i] != fold)
-                hear(s->first + i, clip_label[s->first + i]);
+                well &= hear(s->first + i, clip_label[s->first + i]) >= 0;
+    return well;
 }
 
 int main(void)
@@ -60,9 +63,11 @@ int main(void)
             if (ls_init(&net, &ls_model, slots, arena, sizeof arena, MODE) != LS_OK)
                 return 1;
             ls_set_rate(&net, RATE);
+            ls_set_seed(&net, SEED);
             ls_set_trainable(&net, LAYERS);
             before += understood(s, fold);
-            learn_all_but(s, fold);
+            if (!learn_all_but(s, fold))
+                return 1;
             after += understood(s, fold);
         }
         printf("speaker %s: clips %u, before %u, after %u\n", s->name, s->clips, before, after);

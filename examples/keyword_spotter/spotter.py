@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import shutil
 import statistics
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from adapting import RAM, Heard, Knobs, adapt, report, speakers_of, spread
 
-import localspike
+from localspike.bench.environment import hardware
 from localspike.errors import LocalspikeError
 from localspike.recipes.exporting import export_c
+from localspike.recipes.folder import revision, versions
 
 NEEDS = {
     "host": "cc",
@@ -42,6 +43,9 @@ def record(asked: argparse.Namespace, knobs: Knobs, found: list[Heard], made: An
     mode = "gather" if knobs.update == "sequence" else "learn"
     said = {
         "kind": "keyword spotter",
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": revision(),
+        "hardware": hardware(),
         "command": " ".join(["python", *sys.argv]),
         "machine": asked.machine,
         "split": asked.speakers,
@@ -52,7 +56,7 @@ def record(asked: argparse.Namespace, knobs: Knobs, found: list[Heard], made: An
         "ram_bytes": RAM,
         "speakers": [{**asdict(x), "gain": round(x.gain, 2)} for x in found],
         "gain": {"mean": statistics.mean(gains), "sd": spread(gains), "n": len(gains)},
-        "versions": {"localspike": localspike.__version__, "python": platform.python_version()},
+        "versions": versions(),
     }
     return json.dumps(said, indent=1) + "\n"
 

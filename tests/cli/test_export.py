@@ -113,7 +113,7 @@ def test_a_budget_that_smaller_weights_fit_names_them(
         (["--dtype", "int8", "--headroom", "nan"], "headroom: got nan; expected 1"),
         (["--dtype", "int8", "--headroom", "inf"], "headroom: got inf; expected 1"),
         (["--dtype", "int8", "--headroom", "-2"], "headroom: got -2.0; expected 1"),
-        (["--headroom", "0"], "headroom: got 0.0; expected 1"),
+        (["--headroom", "4"], "--headroom is of fixed point"),
         (["--learn", "last-9"], "last-1 … last-3"),
         (["--learn", "some"], "all, none, or last-1"),
         (["--learn", "last-"], "last-1 … last-3"),

@@ -84,3 +84,20 @@ def test_files_of_another_kind_are_left_alone(
         assert main(["export", target, str(tmp_path / "none"), str(tmp_path / "x")]) == 2
         assert "no run" in capsys.readouterr().err
     assert mine.read_text() == "kept" and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("kind", ["nir", "onnx"])
+def test_files_of_others_stay(
+    kind: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip(kind)
+    theirs, below = tmp_path / f"theirs.{kind}", tmp_path / "file" / f"net.{kind}"
+    theirs.write_text("not one of ours")
+    (tmp_path / "file").write_text("a file")
+    for out, said in ((theirs, "is there and no"), (below, "is a file")):
+        assert main(["export", kind, str(trained), str(out)]) == 2
+        assert said in capsys.readouterr().err
+    assert theirs.read_text() == "not one of ours"
+    own = tmp_path / f"own.{kind}"
+    for _ in range(2):  # what we wrote may be written again
+        assert main(["export", kind, str(trained), str(own)]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from helpers_export import (
     self_check,
     written,
 )
+from localspike.export.write import files_of
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -104,3 +106,21 @@ def test_nothing_grows_with_time(tmp_path: Path) -> None:
     assert neurons == sum(net._neurons()) + plan.classes
     # No dimension of time anywhere in the model's tables.
     assert "STEPS" not in written(plan, tmp_path).joinpath("ls_model.h").read_text()
+
+
+@pytest.mark.parametrize("case", ["linear, post trace", "conv"])
+def test_equal_over_as_many_steps_as_the_mirror_and_the_online_mode(
+    case: str, tmp_path: Path
+) -> None:
+    """216 learning steps, which `test_mirror` takes from the mirror on to PyTorch's online mode."""
+    needs_compiler()
+    plan = planned(case)[0]
+    counts = (np.random.default_rng(3).random((216, plan.inputs)) < 0.25).astype(np.uint8)
+    for name, text in files_of(plan, counts).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ran = make(tmp_path, "build/selfcheck")
+    assert ran.returncode == 0, ran.stderr
+    done = subprocess.run([tmp_path / "build" / "selfcheck"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ def fixed(case: str, dtype: Dtype) -> Plan:
     return in_fixed_point(planned(case)[0], dtype)
 
 
+NOTICED = r"fuzz: FAILED|fuzz: .*: got|runtime error|AddressSanitizer"
 FUZZED = [("linear, post trace", "f32"), ("recurrent", "int8"), ("conv, mean pooling", "int16")]
 
 
@@ -61,3 +63,4 @@ def test_the_fuzzer_sees_a_check_that_is_missing(
     ran = make(folder, "fuzz", "RUNS=20000")
     assert ran.returncode != 0
     assert "fuzz: passed" not in ran.stdout
+    assert re.search(NOTICED, ran.stdout + ran.stderr), ran.stderr

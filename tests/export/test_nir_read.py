@@ -179,6 +179,7 @@ def test_files_that_hold_no_graph_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({"no": "graph"}))
     with pytest.raises(DataError, match="cannot be read as NIR"):
         read_nir(path)
+    path.unlink()
     write_nir(models.mlp(6, (8,), 2), path)
     whole = path.read_bytes()
     for size in (0, 100, len(whole) // 2, len(whole) - 1):
@@ -224,3 +225,23 @@ def test_edges_to_nowhere_are_named() -> None:
     graph = SimpleNamespace(nodes={"input": end("Input", 2)}, edges=[("input", "gone")])
     with pytest.raises(DataError, match="input -> gone"):
         interchange.network_of(graph, interchange.Reading())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("kernel_size", np.inf), ("reset_by", 1e39), ("shape", np.inf), ("weight", np.empty(0))],
+)
+def test_numbers_that_nothing_can_be_made_of(field: str, value: Any, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "net.nir"
+    neuron = LIF(decay=0.5, threshold=0.6, reset_by=0.5)
+    write_nir(models.convnet(2, 3, image=8, channels=(4, 4), pooling="avg", neuron=neuron), path)
+    with h5py.File(path, "r+") as file:
+        found: list[str] = []
+        file.visit(lambda name: found.append(name) if name.endswith(f"/{field}") else None)
+        assert found
+        old = np.asarray(file[found[0]][()])
+        del file[found[0]]
+        file[found[0]] = value if np.ndim(value) else np.full(old.shape, value)
+    with pytest.raises(DataError):
+        read_nir(path)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ..export.fixed import HEADROOM, Dtype
+from ..export.fixed import Dtype
 from ..recipes.exporting import Exported, export_c
 from ..recipes.plugin import load_plugins
 from .arguments import Json, Plugins
@@ -42,8 +42,8 @@ class Export:
     """nir: what makes up for the leak, resistances (r) or weights, for Norse."""
     dtype: Dtype = "f32"
     """Weights: f32, or int16 or int8 in fixed point that learns by stochastic rounding."""
-    headroom: float = HEADROOM
-    """In fixed point, how many times the largest trained weight a weight may reach."""
+    headroom: float | None = None
+    """In fixed point, how many times the largest trained weight a weight may reach (2)."""
     plugin: Plugins = ()
     json: Json = False
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from ..errors import ConfigError
-from ..export.fixed import HEADROOM
 from ..export.nir_graph import DT, Gain
 from ..recipes.interchange import Written, export_graph
 from .output import print_json, say, speaker
@@ -16,7 +15,7 @@ OPTIONS: dict[str, tuple[str, object]] = {
     "learn": ("c", "all"),
     "budget": ("c", None),
     "dtype": ("c", "f32"),
-    "headroom": ("c", HEADROOM),
+    "headroom": ("c", None),
     "dt": ("nir", None),
     "gain": ("nir", None),
 }

@@ -195,7 +195,7 @@ def _gain(x: float) -> tuple[int, int]:
     shift = 0
     while shift < MOST_SHIFT and not (x.is_integer() or x >= 2.0**GAIN_BITS):
         x, shift = 2.0 * x, shift + 1
-    return round(x), shift
+    return min(round(x), 2 * 2**GAIN_BITS - 1) if shift else round(x), shift
 
 
 def one_event(layer: Layer) -> tuple[int, int]:

@@ -34,6 +34,10 @@ class Reading:
     dtype: torch.dtype = torch.float32
 
 
+MOST_RESET = 1e30
+"""Nothing in float32 comes back from a reset by more."""
+
+
 def neuron(name: str, node: Any, how: Reading) -> tuple[LIF, Factor]:
     """A neuron, and what its input is multiplied by before it charges the membrane."""
     if kind_of(node) == "IF":
@@ -107,6 +111,8 @@ def _reset(name: str, node: Any, how: Reading) -> tuple[str, float | None]:
             expected=0,
         )
     amount = _said(node, "reset_by") if reset == "soft" and noted == "soft" else None
+    if amount is not None and not abs(float(amount)) < MOST_RESET:
+        raise DataError(f"NIR node {name!r} resets by no usable amount", got=amount)
     return reset, None if amount is None else float(amount)
 
 

@@ -42,7 +42,7 @@ for (each sample) {{
   damaged or foreign blob is refused.
 * **Errors** are negative; ls.h says what each is.
 * Build with `-ffp-contract=off` and without `-ffast-math`: the same spikes and weights, to the
-  bit, everywhere. The emulators count instructions, never time or energy.
+  bit, on every little-endian machine. The emulators count instructions, never time or energy.
 
 ## Bytes of the arena
 

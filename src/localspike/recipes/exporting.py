@@ -49,7 +49,7 @@ def export_c(
     learn: str = "all",
     budget: str | None = None,
     dtype: Dtype = "f32",
-    headroom: float = HEADROOM,
+    headroom: float | None = None,
     say: Callable[[str], None] = print,
 ) -> Exported:
     """Write a run's network as C that infers and learns.
@@ -67,7 +67,8 @@ def export_c(
     dtype:
         "f32", or "int16" or "int8": weights in fixed point, learnt by stochastic rounding.
     headroom:
-        In fixed point, how much larger than the largest trained one of its kind a weight may grow.
+        In fixed point, how much larger than the largest trained one of its kind a weight may grow;
+        None: `HEADROOM`.
 
     Raises
     ------
@@ -77,14 +78,15 @@ def export_c(
         A folder that holds something else, or a ``learn`` or ``budget`` that means nothing.
     """
     allowed = None if budget is None else bytes_of(budget)
+    room = _room(dtype, headroom)
     target = Path(out)
     check_folder(target)
     run = load_run(run_folder, "cpu", say)
-    plan = in_fixed_point(plan_of_run(run, learn), dtype, headroom)
+    plan = in_fixed_point(plan_of_run(run, learn), dtype, room)
     mode: Mode = "learn" if any(layer.signal != "none" for layer in plan.layers) else "infer"
     if allowed is not None and plan.arena(mode) > allowed:
         say(budget_table(plan))
-        raise _too_large(run, plan, mode, allowed, learn)
+        raise _too_large(run, plan, mode, allowed, learn, room)
     files = {**files_of(plan), "README.md": readme(plan)}
     write_folder(target, dict(sorted(files.items(), key=lambda item: item[0] != "manifest.json")))
     return Exported(str(target), mode, allowed, dict(numbers(plan)))
@@ -210,7 +212,17 @@ def _dropped(config: RunConfig) -> Iterator[str]:
         yield f"Training had {', '.join(names)}; learning on the device has not."
 
 
-def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int, learn: str) -> IllegalError:
+def _room(dtype: Dtype, headroom: float | None) -> float:
+    if headroom is not None and dtype == "f32":
+        raise ConfigError(
+            "--headroom is of fixed point", got="weights f32", fix="Add --dtype int16 or int8"
+        )
+    return HEADROOM if headroom is None else headroom
+
+
+def _too_large(
+    run: Run, plan: Plan, mode: Mode, allowed: int, learn: str, room: float
+) -> IllegalError:
     """A refusal with what would fit: as much learning in smaller weights, or fewer layers."""
     names = list(run.net.modules_by_name)
     fewer = [*(f"last-{k}" for k in range(len(names) - 1, 0, -1)), "none"]
@@ -220,7 +232,7 @@ def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int, learn: str) -> Il
     fits = [
         f"--learn {learn} --dtype {dtype} ({need:,} bytes)"
         for learn, dtype in options
-        if (need := _need(run, learn, dtype)) is not None and need <= allowed
+        if (need := _need(run, learn, dtype, room)) is not None and need <= allowed
     ]
     return IllegalError(
         "the network does not fit the budget",
@@ -233,10 +245,10 @@ def _too_large(run: Run, plan: Plan, mode: Mode, allowed: int, learn: str) -> Il
 _NOTHING = "Nothing of it fits; take a smaller network"
 
 
-def _need(run: Run, learn: str, dtype: Dtype) -> int | None:
+def _need(run: Run, learn: str, dtype: Dtype, room: float) -> int | None:
     """Bytes of arena; none where it cannot be in this format at all."""
     try:
-        plan = in_fixed_point(plan_of_run(run, learn), dtype)
+        plan = in_fixed_point(plan_of_run(run, learn), dtype, room)
     except IllegalError:
         return None
     learns = any(layer.signal != "none" for layer in plan.layers)

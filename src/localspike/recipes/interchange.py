@@ -24,6 +24,9 @@ from ..optional import require
 from .use import load_run
 
 PathLike = str | os.PathLike[str]
+HDF5 = b"\x89HDF\r\n\x1a\n"
+PRODUCER = "localspike"
+"""Begins an ONNX model that `onnx_step` has made."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,14 @@ def read_nir(
         raise DataError(
             f"{path}: {error.what}", got=error.got, expected=error.expected, fix=error.fix
         ) from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise _no_graph(Path(path), error) from error
 
 
@@ -159,13 +169,22 @@ def export_graph(
 def _target(path: PathLike, suffix: str) -> Path:
     """Refuse to replace what is no export."""
     target = Path(path)
-    if target.is_dir() or (target.exists() and target.suffix != suffix):
+    if target.is_dir() or (target.exists() and not _is_export(target, suffix)):
         raise ConfigError(
             f"{target} is there and no {suffix} file",
             got="a folder" if target.is_dir() else "a file",
             fix=f"Name a new file, e.g. {target.stem or 'net'}{suffix}",
         )
     return target
+
+
+def _is_export(target: Path, suffix: str) -> bool:
+    """Whether a file is of the kind its name says: HDF5, or an ONNX model of ours."""
+    if target.suffix != suffix or not target.is_file():
+        return False
+    with target.open("rb") as file:
+        begins = file.read(64)
+    return begins.startswith(HDF5) if suffix == ".nir" else PRODUCER.encode() in begins
 
 
 def _write(
@@ -175,6 +194,11 @@ def _write(
     states: tuple[str, ...] = (),
     said: tuple[str, ...] = (),
 ) -> Written:
+    parent = next(p for p in target.absolute().parents if p.exists())
+    if not parent.is_dir():
+        raise ConfigError(
+            f"{target} cannot be written", got=f"{parent} is a file", fix="Name another"
+        )
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, content)

@@ -1,6 +1,6 @@
 /* localspike runtime: a spiking network that infers, and learns on the device.
  *
- * C99, freestanding: no heap, no math library, no input or output. All memory is an arena of the
+ * C99: no heap, no math library, no input or output, of the C library memcpy and memset alone. All memory is an arena of the
  * caller's, whose size does not depend on how long a sequence is. One network is ls_model.c, the
  * same sources serve all of them.
  *

@@ -2,10 +2,20 @@
 #ifndef LS_INSIDE_H
 #define LS_INSIDE_H
 
+#include <float.h>
+
 #include "ls.h"
 
 #if defined(__FAST_MATH__)
 #error "localspike needs IEEE arithmetic in the order it is written: build without -ffast-math"
+#endif
+#if FLT_EVAL_METHOD != 0
+#error "localspike needs floats that are rounded at every operation: build without -mfpmath=387"
+#endif
+/* Nor may a product and a sum be rounded as one: -ffp-contract=off, which gcc takes on its command
+ * line only (in -std=gnu modes it would fuse them where the machine can). */
+#if !defined(__GNUC__) || defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
 #endif
 
 static inline unsigned bit(const uint8_t *data, uint32_t i)
