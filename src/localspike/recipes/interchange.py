@@ -197,7 +197,7 @@ def _write(
     parent = next(p for p in target.absolute().parents if p.exists())
     if not parent.is_dir():
         raise ConfigError(
-            f"{target} cannot be written", got=f"{parent} is a file", fix="Name another"
+            f"{target} cannot be written", got=f"{parent} is a file", fix="Name another folder"
         )
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
