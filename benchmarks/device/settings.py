@@ -40,6 +40,8 @@ FC_GATHER = replace(FC, update="sequence", rate=0.01)
 CONV = Settings("conv", (16, 32), 16, rates={"conv1": 0.25})
 CONV_GATHER = replace(CONV, update="sequence", rate=0.002)
 DEEP = Settings("conv", (8, 16, 32), 16)
+FOUR = Settings("conv", (16, 32, 32, 32), 16, rates={"conv1": 0.25, "conv2": 0.5})
+"""Its readout sees one position of 32 channels: what it can read is up to the filters."""
 BY_LAYER = {"conv1": 0.25, "conv2": 0.5}
 
 REPORTED = {
@@ -50,6 +52,9 @@ REPORTED = {
     "fc-step-3-epochs": replace(FC, epochs=3),
     "fc-frozen": replace(FC, rates={"hidden1": 0.0, "hidden2": 0.0}),
     "conv-frozen": replace(CONV, rates={"conv1": 0.0, "conv2": 0.0}),
+    "four-step": FOUR,
+    "four-frozen": replace(FOUR, rates={f"conv{i}": 0.0 for i in range(1, 5)}),
+    "four-gather": replace(FOUR, update="sequence", rate=0.004),
     "conv-gather-3-epochs": replace(CONV_GATHER, epochs=3),
 }
 """Read on the test split."""
