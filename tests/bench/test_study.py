@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from localspike.config.stored import flat
+from localspike.nn import models
 from localspike.recipes.compare_plan import settle
 from localspike.recipes.plugin import forget, load_plugins
 
@@ -21,6 +22,14 @@ MODULES = (
     "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "tables", "pictures",
     "report", "run", "trial",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_models_of_the_study() -> Iterator[None]:
+    """What `ideas.py` registers beside rules is gone after each test."""
+    yield
+    models.MODELS.pop("vgg9_batchnorm", None)
+    sys.modules.pop("batchnorm", None)
 
 
 @pytest.fixture
