@@ -24,14 +24,6 @@ MODULES = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def no_models_of_the_study() -> Iterator[None]:
-    """What `ideas.py` registers beside rules is gone after each test."""
-    yield
-    models.MODELS.pop("vgg9_batchnorm", None)
-    sys.modules.pop("batchnorm", None)
-
-
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
     monkeypatch.syspath_prepend(str(STUDY))
@@ -40,16 +32,23 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
         sys.modules.pop(name, None)
 
 
+@pytest.fixture
+def ideas(study: dict[str, ModuleType]) -> Iterator[None]:
+    """Rules and models of `ideas.py`, gone after the test."""
+    plugin = load_plugins([STUDY / "ideas.py"])[0]
+    yield
+    forget(plugin)
+    models.MODELS.pop("vgg9_batchnorm", None)
+    sys.modules.pop("batchnorm", None)
+
+
+@pytest.mark.usefixtures("ideas")
 def test_every_trial_changes_one_run_of_the_protocol(study: dict[str, ModuleType]) -> None:
     trials = study["trials"].TRIALS
-    plugin = load_plugins([STUDY / "ideas.py"])[0]
-    try:
-        built = {
-            name: flat(study["protocol"].config_of(trial.recipe, trial.settings, 3))
-            for name, trial in trials.items()
-        }
-    finally:
-        forget(plugin)
+    built = {
+        name: flat(study["protocol"].config_of(trial.recipe, trial.settings, 3))
+        for name, trial in trials.items()
+    }
     assert len({json.dumps(config, sort_keys=True) for config in built.values()}) == len(trials)
     for name, config in built.items():
         assert trials[name].beside in trials, name
@@ -129,21 +128,18 @@ def test_what_has_a_record_is_not_run_again(
     assert "at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("ideas")
 def test_every_rule_of_the_tables_is_legal_at_every_step_size(
     study: dict[str, ModuleType],
 ) -> None:
     contest, protocol = study["contest"], study["protocol"]
     jobs = list(contest.grid_jobs(contest.names()))
     assert len({job.record for job in jobs}) == len(jobs) == 5 * len(contest.names())
-    plugin = load_plugins([STUDY / "ideas.py"])[0]
-    try:
-        for job in jobs:
-            config = protocol.config_of(job.source, job.settings, job.seed)
-            assert f"-{config.optimizer.options['lr']:g}" in job.name
-            assert "cifar10" not in job.part or config.training.epochs == 4
-            settle(config)
-    finally:
-        forget(plugin)
+    for job in jobs:
+        config = protocol.config_of(job.source, job.settings, job.seed)
+        assert f"-{config.optimizer.options['lr']:g}" in job.name
+        assert "cifar10" not in job.part or config.training.epochs == 4
+        settle(config)
 
 
 def _grid(contest: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -212,6 +208,7 @@ def test_the_test_split_is_for_rules_with_a_whole_grid(
     assert "there are cifar10/bptt" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("ideas")
 def test_the_ablation_turns_one_knob_at_a_time(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,11 +217,7 @@ def test_the_ablation_turns_one_knob_at_a_time(
     jobs = list(ablation.jobs())  # of the place with a grid
     assert {job.part for job in jobs} == {"ablation/keywords-fc"}
     assert len({job.record for job in jobs}) == len(jobs) == 3 * 10
-    plugin = load_plugins([STUDY / "ideas.py"])[0]
-    try:
-        found = [flat(protocol.config_of(job.source, job.settings, job.seed)) for job in jobs[:10]]
-    finally:
-        forget(plugin)
+    found = [flat(protocol.config_of(job.source, job.settings, job.seed)) for job in jobs[:10]]
     usual = next(c for c, job in zip(found, jobs, strict=False) if job.name == "usual")
     for config, job in zip(found, jobs, strict=False):
         changed = {key for key in {*config, *usual} if config.get(key) != usual.get(key)}
@@ -234,14 +227,11 @@ def test_the_ablation_turns_one_knob_at_a_time(
     assert set(ablation.IMAGES.values()) <= set(study["trials"].TRIALS)
 
 
+@pytest.mark.usefixtures("ideas")
 def test_all_rules_of_a_table_train_a_net_of_one_width(study: dict[str, ModuleType]) -> None:
     contest, protocol = study["contest"], study["protocol"]
     wanted = [name for name in contest.names() if name.startswith("cifar10/")]
-    plugin = load_plugins([STUDY / "ideas.py"])[0]
-    try:
-        for name, _, source, settings in contest.sources(wanted):
-            config = flat(protocol.config_of(source, settings, 1))
-            shared = ("model.width", "training.epochs", "data.steps", "data.limit", "neuron.decay")
-            assert [config[key] for key in shared] == [0.25, 12, 4, 10_000, 0.5], name
-    finally:
-        forget(plugin)
+    for name, _, source, settings in contest.sources(wanted):
+        config = flat(protocol.config_of(source, settings, 1))
+        shared = ("model.width", "training.epochs", "data.steps", "data.limit", "neuron.decay")
+        assert [config[key] for key in shared] == [0.25, 12, 4, 10_000, 0.5], name

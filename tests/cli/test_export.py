@@ -18,19 +18,12 @@ from localspike.errors import IllegalError
 from localspike.export import Plan
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("export") / "run"
-    assert main(["train", "keywords-tess", *SMALL, "--out", str(folder)]) == 0
-    return folder
-
-
 def test_a_run_becomes_c_that_passes_its_check(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     needs_compiler()
     out = tmp_path / "out"
-    assert main(["export", "c", str(trained), str(out)]) == 0
+    assert main(["export", "c", str(finished), str(out)]) == 0
     said = capsys.readouterr().out
     assert (
         "80 inputs, 10 classes" in said
@@ -40,32 +33,32 @@ def test_a_run_becomes_c_that_passes_its_check(
     assert ran.returncode == 0 and "selfcheck: passed" in ran.stdout
     assert "ls_learn" in (out / "README.md").read_text()
     # Again over itself, with the readout alone learning.
-    assert main(["export", "c", str(trained), str(out), "--learn", "last-1", "--json"]) == 0
+    assert main(["export", "c", str(finished), str(out), "--learn", "last-1", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["numbers"]["learns"] == ["readout"]
     assert make(out, "-B", "test").returncode == 0
 
 
 def test_a_budget_that_does_not_fit_is_refused_with_what_would(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(["export", "c", str(trained), str(out), "--budget", "2KB"]) == 2
+    assert main(["export", "c", str(finished), str(out), "--budget", "2KB"]) == 2
     said = capsys.readouterr()
     assert "does not fit the budget" in said.err and "--learn last-2" in said.err
     assert all(name in said.out for name in ("hidden1", "hidden2", "readout", "arena"))
     assert not out.exists()
-    assert main(["export", "c", str(trained), str(out), "--budget", "20"]) == 2
+    assert main(["export", "c", str(finished), str(out), "--budget", "20"]) == 2
     assert "Nothing of it fits" in capsys.readouterr().err
-    assert main(["export", "c", str(trained), str(out), "--budget", "1MB"]) == 0
+    assert main(["export", "c", str(finished), str(out), "--budget", "1MB"]) == 0
 
 
 def test_a_run_becomes_c_in_fixed_point(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     needs_compiler()
     out, four = tmp_path / "out", ["--dtype", "int8", "--headroom", "4"]
-    assert main(["export", "c", str(trained), str(out), *four]) == 0
+    assert main(["export", "c", str(finished), str(out), *four]) == 0
     assert "weights int8." in capsys.readouterr().out
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["dtype"] == "int8"
@@ -73,23 +66,23 @@ def test_a_run_becomes_c_in_fixed_point(
     ran = make(out, "test")
     assert ran.returncode == 0 and "selfcheck: passed" in ran.stdout
     # Twice the headroom is another model, whose saved weights mean something else.
-    assert main(["export", "c", str(trained), str(out), "--dtype", "int8"]) == 0
+    assert main(["export", "c", str(finished), str(out), "--dtype", "int8"]) == 0
     again = json.loads((out / "manifest.json").read_text())
     assert again["model_hash"] != manifest["model_hash"]
     assert again["arena_bytes"] == manifest["arena_bytes"]
 
 
 def test_a_budget_that_smaller_weights_fit_names_them(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     out = tmp_path / "out"
-    assert main(["export", "c", str(trained), str(out), "--dtype", "int8", "--json"]) == 0
+    assert main(["export", "c", str(finished), str(out), "--dtype", "int8", "--json"]) == 0
     need = json.loads(capsys.readouterr().out)["numbers"]["arena_bytes"]["learn"]
     budget = ["--budget", str(need)]
-    assert main(["export", "c", str(trained), str(tmp_path / "no"), *budget]) == 2
+    assert main(["export", "c", str(finished), str(tmp_path / "no"), *budget]) == 2
     assert f"--learn all --dtype int8 ({need:,} bytes)" in capsys.readouterr().err
-    assert main(["export", "c", str(trained), str(out), "--dtype", "int8", *budget]) == 0
+    assert main(["export", "c", str(finished), str(out), "--dtype", "int8", *budget]) == 0
     capsys.readouterr()
 
     def refuses(plan: Plan, dtype: str, headroom: float = 2.0) -> Plan:
@@ -99,7 +92,7 @@ def test_a_budget_that_smaller_weights_fit_names_them(
 
     # Weights that no fixed point holds are no advice, and no other refusal.
     monkeypatch.setattr("localspike.recipes.exporting.in_fixed_point", refuses)
-    assert main(["export", "c", str(trained), str(tmp_path / "no"), *budget]) == 2
+    assert main(["export", "c", str(finished), str(tmp_path / "no"), *budget]) == 2
     said = capsys.readouterr().err
     assert "does not fit the budget" in said and "--dtype int" not in said
 
@@ -136,27 +129,27 @@ def test_a_budget_that_smaller_weights_fit_names_them(
     ],
 )
 def test_settings_that_mean_nothing_are_refused(
-    trained: Path,
+    finished: Path,
     tmp_path: Path,
     arguments: list[str],
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["export", "c", str(trained), str(tmp_path / "out"), *arguments]) == 2
+    assert main(["export", "c", str(finished), str(tmp_path / "out"), *arguments]) == 2
     told = capsys.readouterr()
     assert said in told.err and told.err.count("\n") == 1 and told.out == ""
     assert not (tmp_path / "out").exists()
 
 
 def test_folders_that_hold_something_else_are_left_alone(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.txt").write_text("kept")
-    assert main(["export", "c", str(trained), str(tmp_path)]) == 2
+    assert main(["export", "c", str(finished), str(tmp_path)]) == 2
     assert "mine.txt" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     (tmp_path / "ls_model.h").write_text("vendored")  # in a project of someone's own
-    assert main(["export", "c", str(trained), str(tmp_path)]) == 2
+    assert main(["export", "c", str(finished), str(tmp_path)]) == 2
     capsys.readouterr()
     assert main(["export", "c", str(tmp_path / "none"), str(tmp_path / "out")]) == 2
     assert "no run" in capsys.readouterr().err

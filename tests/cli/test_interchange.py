@@ -8,42 +8,36 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers_cli import SMALL
 from localspike import read_nir
 from localspike.cli import main
 from localspike.recipes import load_run
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("interchange") / "run"
-    assert main(["train", "keywords-tess", *SMALL, "--out", str(folder)]) == 0
-    return folder
-
-
 def test_a_run_becomes_a_graph_that_answers_as_it_does(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("nir")
     out = tmp_path / "words.nir"
     capsys.readouterr()
-    assert main(["export", "nir", str(trained), str(out), "--dt", "1e-3", "--gain", "weights"]) == 0
+    assert (
+        main(["export", "nir", str(finished), str(out), "--dt", "1e-3", "--gain", "weights"]) == 0
+    )
     said = capsys.readouterr().out
     assert f"Wrote {out}" in said and "soft reset" in said
-    net, back = load_run(trained, "cpu").net, read_nir(out)
+    net, back = load_run(finished, "cpu").net, read_nir(out)
     frames = (torch.rand(12, 4, *net.sample_shape) < 0.2).float()
     assert torch.allclose(net(frames), back(frames), atol=1e-4)
-    assert main(["export", "nir", str(trained), str(out), "--json"]) == 0
+    assert main(["export", "nir", str(finished), str(out), "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["target"] == "nir" and made["bytes"] == out.stat().st_size
 
 
 def test_a_run_becomes_an_onnx_step(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnx")
     out = tmp_path / "deeper" / "words.onnx"
-    assert main(["export", "onnx", str(trained), str(out)]) == 0
+    assert main(["export", "onnx", str(finished), str(out)]) == 0
     assert "One call is one time step. State: hidden1.v" in capsys.readouterr().out
     assert out.stat().st_size > 1000
 
@@ -60,7 +54,7 @@ def test_a_run_becomes_an_onnx_step(
     ],
 )
 def test_settings_of_another_target_are_refused(
-    trained: Path,
+    finished: Path,
     tmp_path: Path,
     arguments: list[str],
     said: str,
@@ -68,19 +62,19 @@ def test_settings_of_another_target_are_refused(
 ) -> None:
     target, *options = arguments
     out = tmp_path / f"out.{target}"
-    assert main(["export", target, str(trained), str(out), *options]) == 2
+    assert main(["export", target, str(finished), str(out), *options]) == 2
     assert said in capsys.readouterr().err
     assert not out.exists()
 
 
 def test_files_of_another_kind_are_left_alone(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / "mine.txt"
     mine.write_text("kept")
     for target in ("nir", "onnx"):
-        assert main(["export", target, str(trained), str(mine)]) == 2
-        assert f"no .{target} file" in capsys.readouterr().err
+        assert main(["export", target, str(finished), str(mine)]) == 2
+        assert f"not written as .{target}" in capsys.readouterr().err
         assert main(["export", target, str(tmp_path / "none"), str(tmp_path / "x")]) == 2
         assert "no run" in capsys.readouterr().err
     assert mine.read_text() == "kept" and not (tmp_path / "x").exists()
@@ -88,16 +82,16 @@ def test_files_of_another_kind_are_left_alone(
 
 @pytest.mark.parametrize("kind", ["nir", "onnx"])
 def test_files_of_others_stay(
-    kind: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip(kind)
     theirs, below = tmp_path / f"theirs.{kind}", tmp_path / "file" / f"net.{kind}"
     theirs.write_text("not one of ours")
     (tmp_path / "file").write_text("a file")
-    for out, said in ((theirs, "is there and no"), (below, "is a file")):
-        assert main(["export", kind, str(trained), str(out)]) == 2
+    for out, said in ((theirs, "is there and was not"), (below, "is a file")):
+        assert main(["export", kind, str(finished), str(out)]) == 2
         assert said in capsys.readouterr().err
     assert theirs.read_text() == "not one of ours"
     own = tmp_path / f"own.{kind}"
     for _ in range(2):  # what we wrote may be written again
-        assert main(["export", kind, str(trained), str(own)]) == 0
+        assert main(["export", kind, str(finished), str(own)]) == 0

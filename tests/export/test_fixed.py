@@ -25,7 +25,7 @@ from helpers_export import (
 from localspike import models, rules
 from localspike.errors import ConfigError, IllegalError
 from localspike.export import Plan, plan_of
-from localspike.export.fixed import DTYPES, Dtype, gains, in_fixed_point
+from localspike.export.fixed import DTYPES, Dtype, in_fixed_point
 from localspike.export.mirror import Mirror
 from localspike.nn import fold
 
@@ -271,7 +271,7 @@ def test_gains_are_exact_to_a_hundredth(case: str, dtype: Dtype) -> None:
         if not layer.spikes:
             continue
         at = layer.fixed
-        kinds = zip(gains(layer), (layer.unit, 1.0, 1.0), at.points, strict=True)
+        kinds = zip(at.gains, (layer.unit, 1.0, 1.0), at.points, strict=True)
         for (gain, shift), unit, point in kinds:
             assert gain * 2.0**-shift == pytest.approx(unit * 2.0 ** (at.state - point), rel=0.01)
             assert 0 <= shift <= 24 and gain >= 1 and (shift == 0 or gain < 128)

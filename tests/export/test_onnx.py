@@ -157,7 +157,7 @@ def test_what_onnx_cannot_carry_is_refused_by_name(tmp_path: Path) -> None:
         with pytest.raises(IllegalError, match=said):
             write_onnx(net, tmp_path / "net.onnx")
     (tmp_path / "mine.bin").write_bytes(b"kept")
-    with pytest.raises(ConfigError, match=r"no \.onnx file"):
+    with pytest.raises(ConfigError, match=r"not written as \.onnx"):
         write_onnx(models.mlp(6, (8,), 2), tmp_path / "mine.bin")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.bin"]
 

@@ -13,8 +13,8 @@ from ..config.options import nearest
 from ..errors import ConfigError
 from ..export.fixed import Dtype
 from ..recipes.cost_papers import order_table, tess_table
-from ..recipes.costs import Asked
-from ..recipes.device_costs import costs_with_device, last_rates
+from ..recipes.costs import Asked, costs
+from ..recipes.device_costs import device_costs, last_rates
 from ..recipes.folder import read_config
 from ..recipes.plugin import load_plugins
 from ..recipes.registry import RECIPES, recipe
@@ -69,9 +69,10 @@ class Cost:
         return 0
 
     def _of_network(self) -> dict[str, Any]:
-        config = self._config()
+        config, asked = self._config(), self._asked()
         rates = None if self.what in RECIPES else last_rates(Path(self.what))
-        return costs_with_device(config, self._asked(), self.learn, rates, self.dtype)
+        device = device_costs(config, asked, self.learn, rates, self.dtype)
+        return {**costs(config, asked), "device": device}
 
     def _of_paper(self) -> dict[str, Any]:
         if self.what:

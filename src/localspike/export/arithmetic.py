@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .fixed import MOST, PARTS, Fixed, gains, one_event, parts_of
+from .fixed import MOST, PARTS, Fixed, one_event, parts_of
 from .plan import Floats, Layer
 
 F = np.float32
@@ -166,7 +166,7 @@ class FixedArithmetic:
     def send(self, layer: Layer, kind: Kind, v: Numbers, weight: Numbers, count: float) -> None:
         which = KINDS.index(kind)
         if layer.spikes:
-            gain, shift = gains(layer)[which]
+            gain, shift = _fixed(layer).gains[which]
             product = min(int(count) * gain, MOST) * weight.astype(np.int32)
             v[...] = np.clip(v + ((product + ((1 << shift) >> 1)) >> shift), -MOST, MOST)
             return

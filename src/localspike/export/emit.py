@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from .fixed import Fixed, gains, one_event, parts_of
+from .fixed import Fixed, one_event, parts_of
 from .plan import MODES, SHARED, VERSION, Layer, Mode, Plan, Shape
 
 SIGNALS = {
@@ -157,7 +157,7 @@ def _fixed(layer: Layer, at: Fixed) -> Iterator[str]:
     units = (layer.unit, 1.0, 1.0)
     yield "        .fixed = {"
     yield "            .scale = {"
-    for (gain, shift), unit, point in zip(gains(layer), units, at.points, strict=True):
+    for (gain, shift), unit, point in zip(at.gains, units, at.points, strict=True):
         worth = f"{number(unit * 2.0**-point)}, {number(2.0**point)}"
         yield f"                {{{gain}, {shift}, {worth}}},"
     yield "            },"

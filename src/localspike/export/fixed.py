@@ -7,7 +7,7 @@ readouts' membranes stay floats. `ls.h` says how the runtime goes on from there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import floor, log2
 from typing import Any, Literal
 
@@ -56,6 +56,8 @@ class Fixed:
     state: int
     trace: int
     post: int
+    gains: tuple[tuple[int, int], ...] = field(default=((0, 0),) * 3, repr=False)
+    """By kind: an event brings gain 2^-shift units of a membrane through a unit of weight."""
 
     @property
     def points(self) -> tuple[int, int, int]:
@@ -133,7 +135,7 @@ def _points(layer: Layer, dtype: Dtype, headroom: float) -> Fixed:
     weight, loop, bias = (_point(x, most, headroom, ceiling) for x in kinds)
     found = Fixed(dtype, weight, loop, bias, state, _trace_point(layer), _post_point(layer))
     _check(layer, found)
-    return found
+    return replace(found, gains=_gains(layer, found)) if layer.spikes else found
 
 
 def _check(layer: Layer, at: Fixed) -> None:
@@ -176,12 +178,7 @@ def _post_point(layer: Layer) -> int:
     return max(0, min(floor(log2(MOST / most)), MOST_POST))
 
 
-def gains(layer: Layer) -> tuple[tuple[int, int], ...]:
-    """Gain and shift by kind: an event brings gain 2^-shift units of a membrane through a unit."""
-    at = layer.fixed
-    assert at is not None
-    if not layer.spikes:
-        return ((0, 0),) * 3
+def _gains(layer: Layer, at: Fixed) -> tuple[tuple[int, int], ...]:
     units = (layer.unit, 1.0, 1.0)
     return tuple(_gain(u * 2.0 ** (at.state - p)) for u, p in zip(units, at.points, strict=True))
 

@@ -12,8 +12,10 @@ from ..errors import CheckpointError, os_advice, os_reason
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, instead: str = "choose another folder with --out") -> Iterator[None]:
     """Turn what the system says of a failed write into one line that names the file.
+
+    ``instead`` is what to do where the place is at fault.
 
     >>> with writing(Path("x")):
     ...     pass
@@ -24,11 +26,13 @@ def writing(path: Path) -> Iterator[None]:
         raise CheckpointError(
             f"cannot write {path}",
             got=os_reason(error),
-            fix=f"{os_advice(error)} or choose another folder with --out",
+            fix=f"{os_advice(error)} or {instead}",
         ) from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(
+    path: Path, content: bytes, instead: str = "choose another folder with --out"
+) -> None:
     """Replace ``path`` by ``content``, or leave it untouched: temporary file, fsync, rename.
 
     Raises
@@ -36,7 +40,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     CheckpointError
         If the folder cannot be written to or the disk is full; nothing half-written stays.
     """
-    with writing(path):
+    with writing(path, instead):
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as stream:

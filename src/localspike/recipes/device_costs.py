@@ -21,7 +21,7 @@ from ..learn.metrics import read_journal
 from ..learn.schedule import obstacles
 from ..nn import Network, fold
 from ..rules import PRESETS
-from .costs import Asked, costs, report_for, rules_asked, setting_of
+from .costs import Asked, report_for, rules_asked, setting_of
 from .device_work import Buffers, Rates, through_time, work
 from .exporting import blocks_asked, plan_of_run
 from .use import Run
@@ -29,17 +29,6 @@ from .use import Run
 Tree = dict[str, Any]
 OWN_TO_RUNS = ("version", "model_hash")
 """What a manifest says of the weights, which an untrained network has not."""
-
-
-def costs_with_device(
-    config: RunConfig,
-    asked: Asked | None = None,
-    learn: str = "all",
-    rates: Mapping[str, float] | None = None,
-    dtype: Dtype = "f32",
-) -> Tree:
-    """`costs`, and under "device" what `device_costs` finds."""
-    return {**costs(config, asked), "device": device_costs(config, asked, learn, rates, dtype)}
 
 
 def last_rates(folder: Path) -> dict[str, float] | None:

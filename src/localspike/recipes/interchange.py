@@ -25,6 +25,7 @@ from .use import load_run
 
 PathLike = str | os.PathLike[str]
 HDF5 = b"\x89HDF\r\n\x1a\n"
+ELSEWHERE = "name another folder"
 PRODUCER = "localspike"
 """Begins an ONNX model that `onnx_step` has made."""
 
@@ -171,9 +172,9 @@ def _target(path: PathLike, suffix: str) -> Path:
     target = Path(path)
     if target.is_dir() or (target.exists() and not _is_export(target, suffix)):
         raise ConfigError(
-            f"{target} is there and no {suffix} file",
+            f"{target} is there and was not written as {suffix}",
             got="a folder" if target.is_dir() else "a file",
-            fix=f"Name a new file, e.g. {target.stem or 'net'}{suffix}",
+            fix=f"Name a new file, e.g. {target.stem or 'net'}-2{suffix}",
         )
     return target
 
@@ -182,7 +183,7 @@ def _is_export(target: Path, suffix: str) -> bool:
     """Whether a file is of the kind its name says: HDF5, or an ONNX model of ours."""
     if target.suffix != suffix or not target.is_file():
         return False
-    with target.open("rb") as file:
+    with writing(target, "name another file"), target.open("rb") as file:
         begins = file.read(64)
     return begins.startswith(HDF5) if suffix == ".nir" else PRODUCER.encode() in begins
 
@@ -199,9 +200,9 @@ def _write(
         raise ConfigError(
             f"{target} cannot be written", got=f"{parent} is a file", fix="Name another folder"
         )
-    with writing(target):
+    with writing(target, ELSEWHERE):
         target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, content)
+    write_atomically(target, content, ELSEWHERE)
     return Written(str(target), kind, len(content), states, said)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from errno import ENOTDIR
 from pathlib import Path
 from shutil import rmtree
 
-from ..errors import CheckpointError, os_advice, os_reason
+from ..learn.atomic import writing
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:
@@ -23,7 +23,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
         if it was not.
     """
     made: list[Path] = []
-    with _telling(folder):
+    with writing(folder, "choose another folder"):
         try:
             _make(folder, made)
             _check_places(folder, files)
@@ -38,19 +38,6 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(staged / name, folder / name)
         rmtree(staged)
-
-
-@contextmanager
-def _telling(folder: Path) -> Iterator[None]:
-    """What the system has against it, in one line that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write {folder}",
-            got=os_reason(error),
-            fix=f"{os_advice(error)}, or choose another folder",
-        ) from error
 
 
 def _make(folder: Path, made: list[Path]) -> None:

@@ -1,8 +1,8 @@
 /* localspike runtime: a spiking network that infers, and learns on the device.
  *
- * C99: no heap, no math library, no input or output, of the C library memcpy and memset alone. All memory is an arena of the
- * caller's, whose size does not depend on how long a sequence is. One network is ls_model.c, the
- * same sources serve all of them.
+ * C99: no heap, no math library, no input or output, of the C library memcpy and memset alone. All
+ * memory is an arena of the caller's, whose size does not depend on how long a sequence is. One
+ * network is ls_model.c, the same sources serve all of them.
  *
  *   u[t] = decay v[t-1] + W x[t] (+ R o[t-1]) (+ b)     o = u > threshold     v = u - reset o
  *   q[t] = pre_decay q[t-1] + x[t]                      h[t] = post_decay h[t-1] + psi(u[t-1])
