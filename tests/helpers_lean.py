@@ -55,6 +55,14 @@ RULES: dict[str, Callable[[], Rule]] = {
     "local_loss": rules.local_loss,
 }
 
+SENT: dict[str, Callable[[], Rule]] = {
+    "s_tllr": lambda: rules.s_tllr(post_gain=-0.5),
+    "ottt": rules.ottt,
+    "dfa": rules.dfa,
+    "adaptive": lambda: replace(rules.dfa(), signal=Projection("adaptive")),
+}
+"""Rules whose signal is sent from the readout."""
+
 
 def batch(net: Network, static: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(3)

@@ -50,6 +50,8 @@ _PLUS_TUNED = (
 )
 _BATCH = ("model=vgg9_batchnorm", "model.width=0.25")
 _RUNNING = ("model.norm_momentum=0.1",)
+_SWEPT = ("learner.schedule=two_sweep",)
+"""The gradient of a stream, in less than half the time."""
 _TP = ("rule=tp", "rule.decay=0.5", "learner.update=step")
 
 CONTESTANTS: dict[str, Contestant] = {
@@ -64,8 +66,8 @@ CONTESTANTS: dict[str, Contestant] = {
         "tess_plus, local only", "cifar10-tess-plus", "tess_plus", tuned=_PLUS_TUNED
     ),
     "tess": Contestant("TESS, local only", "cifar10-tess", "tess"),
-    "s_tllr": Contestant("S-TLLR", "cifar10-s-tllr", "s_tllr"),
-    "ottt": Contestant("OTTT", "cifar10-ottt", "ottt"),
+    "s_tllr": Contestant("S-TLLR", "cifar10-s-tllr", "s_tllr", images=_SWEPT),
+    "ottt": Contestant("OTTT", "cifar10-ottt", "ottt", images=_SWEPT),
     "tp": Contestant("Traces Propagation", "cifar10-tess", "tp", images=_TP),
     "frozen": Contestant("frozen hidden layers", "cifar10-frozen", "frozen"),
 }

@@ -134,9 +134,17 @@ def conv_pullback(
     9.0
     """
     a = _cast(post, dtype)
-    shape_only = a.new_empty(1).expand(input_shape)
-    grads = _conv_backward(a, shape_only, _cast(weight, dtype), geometry, [True, False, False])
+    # Its shape alone counts, and its order in memory, which the result takes.
+    like = torch.empty(input_shape, dtype=a.dtype, device=a.device, memory_format=_order(a))
+    grads = _conv_backward(a, like, _cast(weight, dtype), geometry, [True, False, False])
     return grads[0].to(post.dtype)
+
+
+def _order(maps: Tensor) -> torch.memory_format:
+    """How maps [N, C, H, W] lie in memory."""
+    if maps.is_contiguous() or not maps.is_contiguous(memory_format=torch.channels_last):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def conv_macs(weight_shape: torch.Size, output_shape: torch.Size) -> int:

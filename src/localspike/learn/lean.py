@@ -70,7 +70,7 @@ def block_obstacle(credit: Credit, name: str) -> str | None:
 
 
 @dataclass
-class _Sequence:
+class Sequence:
     """A sequence batch on its way through the parts: all that one part knows of those before."""
 
     state: State
@@ -100,7 +100,7 @@ class LeanLayerwise(Layerwise):
         """
         rates: dict[str, list[Tensor]] = {name: [] for name in self.net.blocks}
         learning = frozenset(self.credit.hidden_with_signal())
-        sequence = _Sequence(dict(state), gradients, rates, learning)
+        sequence = Sequence(dict(state), gradients, rates, learning)
         parts, logits = self.parts(frames), []
         for part in parts:
             sequence.more = part.stop < len(frames)
@@ -122,7 +122,7 @@ class LeanLayerwise(Layerwise):
             return [slice(0, steps)]
         return in_parts(steps, steps_at_once(steps, frames.shape[1], self.net.largest))
 
-    def _part(self, frames: Tensor, target: Target, sequence: _Sequence) -> Tensor:
+    def _part(self, frames: Tensor, target: Target, sequence: Sequence) -> Tensor:
         """Some steps of all layers: logits [t, B, C]; state and traces are those after them."""
         signals, state = dict[str, object](), sequence.state
         outputs = {INPUT: self._laid_out(frames)}
@@ -140,7 +140,7 @@ class LeanLayerwise(Layerwise):
             del kept  # or this layer's sequence would stay while the next one is computed
         return self._read_out(outputs, target, sequence)
 
-    def _weights(self, name: str, sequence: _Sequence) -> Weights:
+    def _weights(self, name: str, sequence: Sequence) -> Weights:
         """The effective weights in force: the same for all parts."""
         if name in sequence.weights:
             return sequence.weights[name]
@@ -157,7 +157,7 @@ class LeanLayerwise(Layerwise):
         weights: Weights,
         target: Target,
         signals: dict[str, object],
-        sequence: _Sequence,
+        sequence: Sequence,
     ) -> None:
         gradients = sequence.gradients
         if gradients is None or name not in sequence.learning:
@@ -172,7 +172,7 @@ class LeanLayerwise(Layerwise):
         signals[name] = told.state
         learn_block(self.credit, name, kept, weights, told, target, gradients)
 
-    def _read_out(self, outputs: dict[str, Tensor], target: Target, sequence: _Sequence) -> Tensor:
+    def _read_out(self, outputs: dict[str, Tensor], target: Target, sequence: Sequence) -> Tensor:
         readout, name = self.net.readout, self.net.readout_name
         assert readout is not None and name is not None  # `Credit` has checked
         x = readout.flat(self.net.gather(name, outputs), 2)
@@ -180,11 +180,18 @@ class LeanLayerwise(Layerwise):
             x, sequence.state[name], self._weights(name, sequence), self.dtype
         )
         if sequence.gradients is not None:
-            before = sequence.between.get(name)
-            sequence.between[name] = learn_readout(
-                self.credit, x, logits, target, before, sequence.gradients, sequence.more
-            )
+            self._contract_readout(x, logits, target, sequence)
         return logits
+
+    def _contract_readout(
+        self, x: Tensor, logits: Tensor, target: Target, sequence: Sequence
+    ) -> None:
+        name = self.net.readout_name
+        assert name is not None and sequence.gradients is not None  # `_read_out`
+        sequence.between[name] = learn_readout(
+            self.credit, x, logits, target, sequence.between.get(name), sequence.gradients,
+            sequence.more,
+        )  # fmt: skip
 
     def seen(self, name: str, out: Tensor) -> Tensor:
         """A block's output as its signal takes it: narrow spikes are not for all of them."""

@@ -17,6 +17,7 @@ from ..kernels.slopes import Slopes
 from ..kernels.windows import Windows
 from ..nn import lean
 from ..nn.currents import is_static
+from ..nn.layer import Spiking, Weights
 from ..rules.class_basis import BoundClassBasis
 from ..rules.eligibility import TwoTrace
 from ..rules.signal import Told
@@ -44,7 +45,8 @@ class Between(NamedTuple):
 class Did(NamedTuple):
     """What one block did at some steps, and all that its learning from them depends on.
 
-    ``before`` is what the steps before handed on, ``below`` what the block below keeps.
+    ``before`` is what the steps before handed on, ``below`` what the block below keeps,
+    ``readout`` the readout's error and weights where the signal is sent from there.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Did(NamedTuple):
     target: Target
     before: Between | None = None
     below: object = None
+    readout: tuple[Tensor, Tensor] | None = None
 
 
 class Engine(Protocol):
@@ -67,19 +70,27 @@ class Engine(Protocol):
 
 def learn(engine: Engine, did: Did, gradients: Gradients, more: bool) -> Between:
     """One contraction of a block's steps [T, B, ...]; ``more`` steps need what this gives back."""
+    told, at = _signal(engine, did)
+    gradients.add_own(did.name, told.own)
+    after = contract(engine, did, at, gradients, more)
+    return after._replace(signal=told.state)
+
+
+def contract(
+    engine: Engine, did: Did, at: Tensor | Windows, gradients: Gradients, more: bool = False
+) -> Between:
+    """`learn` from m at the spikes, however it came there."""
     name, kept, before = did.name, did.kept, did.before
     block, rule = engine.credit.net.blocks[name], engine.credit.eligibility(name)
     assert isinstance(rule, TwoTrace)  # `block_obstacle`
-    told, at = _signal(engine, did)
-    gradients.add_own(name, told.own)
     if not learns(block):
-        return Between({}, None, told.state)
+        return Between({})
     constants = _constants(rule)
     static = is_static(kept.x)
     if static and block.recurrent is None:
         total = _recentred(engine, did, gradients, _collapse_sum(at, kept, constants))
         gradients.add_weight(name, lean.contract(block, kept, total, engine.dtype))
-        return Between({}, None, told.state)
+        return Between({})
     crossed = before is not None and bool(constants.pre_decay)
     post = _collapse(at, kept, constants, None if before is None else before.post, crossed)
     at_input = _recentred(engine, did, gradients, post.c.sum(0) if static else post.c)
@@ -89,7 +100,29 @@ def learn(engine: Engine, did: Did, gradients: Gradients, more: bool) -> Between
             gradients.add_weight(name, grad, "recurrent")
     if before is not None and post.lead is not None:
         gradients.add_products(name, post.lead, _reaching(before, kept, constants.pre_decay))
-    return _after(kept, before, constants, told.state) if more else Between({}, None, told.state)
+    return _after(kept, before, constants) if more else Between({})
+
+
+def arrived(block: Spiking, kept: lean.Kept, m: Tensor) -> Tensor | Windows:
+    """m [T, B, ...] at a block's output where it reaches the spikes."""
+    at = lean.windows(block, kept, m) if m.ndim == 5 else None
+    if at is not None:
+        return at
+    back = block.tail_pullback(m.flatten(0, 1), kept.contexts)
+    return _ordered(back, kept.like[0]).unflatten(0, kept.like.shape[:2])
+
+
+def sent_down(
+    block: Spiking,
+    kept: lean.Kept,
+    at: Tensor | Windows,
+    weights: Weights,
+    dtype: torch.dtype | None,
+) -> Tensor:
+    """m Ψ carried to the block's input [T·B, ...] through its weights, each step on its own."""
+    delta = _collapse(at, kept, fused.TwoTraceConstants(0.0), None, False).c.flatten(0, 1)
+    shape = torch.Size((len(delta), *kept.x.shape[2:]))
+    return block.synapse.pullback(delta, weights.input, shape, dtype)
 
 
 def _recentred(engine: Engine, did: Did, gradients: Gradients, post: Tensor) -> Tensor:
@@ -104,7 +137,7 @@ def _recentred(engine: Engine, did: Did, gradients: Gradients, post: Tensor) -> 
 
 def _signal(engine: Engine, did: Did) -> tuple[Told, Tensor | Windows]:
     """What the signal says, and m at the spikes, one number a window where that is enough."""
-    (name, kept, target, before, below), credit = did, engine.credit
+    (name, kept, target, before, below, readout), credit = did, engine.credit
     block, bound = credit.net.blocks[name], credit.bound[name]
     goes_on: dict[str, Any] = {} if before is None else {"state": before.signal}
     # Of that very class: a subclass may say something else over a sequence.
@@ -117,10 +150,9 @@ def _signal(engine: Engine, did: Did) -> tuple[Told, Tensor | Windows]:
             return told, at
         told = bound.spread(told, known)
     else:
-        known = credit.knowledge(name, engine.seen(name, kept.out), target, None, below)
+        known = credit.knowledge(name, engine.seen(name, kept.out), target, readout, below)
         told = bound.sequence(known, **goes_on)
-    m = block.tail_pullback(told.m.flatten(0, 1), kept.contexts)
-    return told, _ordered(m, kept.like[0]).unflatten(0, kept.like.shape[:2])
+    return told, arrived(block, kept, told.m)
 
 
 def _reaching(before: Between, kept: lean.Kept, decay: float) -> dict[str, Tensor]:
@@ -134,9 +166,7 @@ def _reaching(before: Between, kept: lean.Kept, decay: float) -> dict[str, Tenso
     return found
 
 
-def _after(
-    kept: lean.Kept, before: Between | None, c: fused.TwoTraceConstants, signal: object
-) -> Between:
+def _after(kept: lean.Kept, before: Between | None, c: fused.TwoTraceConstants) -> Between:
     pre, post = dict[str, Tensor](), None
     if c.pre_decay:
         activities = {"input": kept.x}
@@ -147,7 +177,7 @@ def _after(
             pre[afferent] = _end(slopes.kept(x), q, c.pre_decay)
     if c.post_gain:
         post = _end(kept.slopes, None if before is None else before.post, c.post_decay)
-    return Between(pre, post, signal)
+    return Between(pre, post)
 
 
 def _end(x: Slopes, before: Tensor | None, decay: float) -> Tensor:

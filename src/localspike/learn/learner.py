@@ -21,6 +21,7 @@ from .gradients import Gradients
 from .layerwise import Layerwise
 from .lean import LeanLayerwise
 from .lean import obstacle as lean_obstacle
+from .lean_sweep import LeanTwoSweep
 from .loss import CrossEntropy, Loss
 from .outcome import Outcome, Result
 from .probe import Probe
@@ -122,9 +123,8 @@ class Learner(StreamLearning):
         self.compiles = wanted(compile, device, net.neurons, WORTHWHILE)
         self.probe = probe
         self._stepper = Stepper(self.credit, self.dtype, probe, capture, compile == "on")
-        self.lean = (
-            self.schedule == "layerwise" and probe is None and lean_obstacle(self.credit) is None
-        )
+        swept = self.schedule in ("layerwise", "two_sweep")
+        self.lean = swept and probe is None and lean_obstacle(self.credit) is None
         self.generator = torch.Generator().manual_seed(seed)
         self.gathered = 0
         self._seen = Seen(net)
@@ -242,6 +242,8 @@ class Learner(StreamLearning):
         if self.schedule == "bptt":
             return ThroughTimeSchedule(self.credit, self.dtype)
         if self.schedule == "two_sweep":
+            if self.lean:
+                return LeanTwoSweep(self.credit, self.dtype)
             return TwoSweep(self.credit, self.dtype, self.probe)
         if self.lean:
             return LeanLayerwise(self.credit, self.dtype)

@@ -1,0 +1,132 @@
+"""The two-sweep schedule in few passes over memory: `LeanLayerwise` for signals from the readout.
+
+Same order of work and the same gradient as `TwoSweep`. Every block's sequence stays until the
+readout's error is known, as spikes and currents in the dtype of the products. Then m goes down from
+block to block, one number a window where neurons were pooled, or straight to each of them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..nn import lean
+from ..nn.layer import Activity, Weights
+from ..rules.signal import Told
+from .credit import Credit
+from .gradients import Gradients
+from .layerwise import contract_readout, learn_block
+from .lean import LeanLayerwise, Sequence
+from .lean_credit import Did, arrived, contract, learn, sent_down
+from .targets import Target
+
+
+class _Held(NamedTuple):
+    """What a block did, and the weights that it did it with."""
+
+    kept: lean.Kept | Activity
+    weights: Weights
+
+
+class LeanTwoSweep(LeanLayerwise):
+    """Runs a two-trace rule whose signal is sent from the readout, one sequence batch."""
+
+    def __init__(self, credit: Credit, dtype: torch.dtype | None = None) -> None:
+        super().__init__(credit, dtype)
+        self._held: dict[str, _Held] = {}
+
+    def parts(self, frames: Tensor) -> list[slice]:
+        """All steps at once: every block waits for the readout's error."""
+        return [slice(0, len(frames))]
+
+    def _learn(
+        self,
+        name: str,
+        kept: lean.Kept | Activity,
+        weights: Weights,
+        target: Target,
+        signals: dict[str, object],
+        sequence: Sequence,
+    ) -> None:
+        """Hold it until the readout has an error."""
+        if sequence.gradients is not None and name in sequence.learning:
+            self._held[name] = _Held(kept, weights)
+
+    def _contract_readout(
+        self, x: Tensor, logits: Tensor, target: Target, sequence: Sequence
+    ) -> None:
+        assert sequence.gradients is not None  # `_read_out`
+        error, _ = contract_readout(self.credit, x, logits, target, sequence.gradients)
+        if self.credit.rule.signal.needs == "backprop":
+            self._sweep_back(error, target, sequence.gradients)
+        else:
+            self._project(error, target, sequence.gradients)
+
+    def _project(self, error: Tensor, target: Target, gradients: Gradients) -> None:
+        """Every block's own signal, from the readout's error of all steps."""
+        readout, signals = self.net.readout, dict[str, object]()
+        assert readout is not None  # `Credit` has checked
+        known = (error, readout.weights().input)
+        for name in list(self._held):
+            kept, weights = self._held.pop(name)
+            below = self.credit.below(name, signals)
+            if isinstance(kept, lean.Kept):
+                did = Did(name, kept, target, None, below, known)
+                signals[name] = learn(self, did, gradients, False).signal
+                continue
+            seen = self.seen(name, kept.out)
+            told = self.credit.bound[name].sequence(
+                self.credit.knowledge(name, seen, target, known, below)
+            )
+            signals[name] = told.state
+            learn_block(self.credit, name, kept, weights, told, target, gradients)
+
+    def _sweep_back(self, error: Tensor, target: Target, gradients: Gradients) -> None:
+        """m of every block by the chain rule through each step's layers, all steps at once."""
+        shapes = {name: held.kept.out.shape for name, held in self._held.items()}
+        arriving = dict[str, Tensor]()
+        self._from_readout(error, shapes, arriving)
+        for name in reversed(list(self._held)):
+            kept, weights = self._held.pop(name)
+            m = arriving.pop(name, None)
+            if m is None:  # nobody reads this block
+                m = kept.out.new_zeros(kept.out.shape)
+            further = any(source in shapes for source in self.net.wires[name])
+            back = self._through(name, _Held(kept, weights), m, further, target, gradients)
+            if back is not None:
+                self.net.scatter(name, back, shapes, arriving)
+
+    def _from_readout(
+        self, error: Tensor, shapes: dict[str, torch.Size], arriving: dict[str, Tensor]
+    ) -> None:
+        readout, last = self.net.readout, self.net.readout_name
+        assert readout is not None and last is not None  # `Credit` has checked
+        flat = torch.Size((error.shape[0] * error.shape[1], readout.synapse.inputs))
+        merged, weight = error.flatten(0, 1), readout.weights().input
+        back = readout.synapse.pullback(merged, weight, flat, self.dtype)
+        self.net.scatter(last, back, shapes, arriving)
+
+    def _through(
+        self,
+        name: str,
+        held: _Held,
+        m: Tensor,
+        further: bool,
+        target: Target,
+        gradients: Gradients,
+    ) -> Tensor | None:
+        """Learn from m at a block's output; what it sends to its input [T·B, ...] if wanted."""
+        (kept, weights), block = held, self.net.blocks[name]
+        if isinstance(kept, lean.Kept):
+            at = arrived(block, kept, m)
+            contract(self, Did(name, kept, target), at, gradients)
+            return sent_down(block, kept, at, weights, self.dtype) if further else None
+        told = Told(m.to(kept.o.dtype))
+        at_spikes = learn_block(self.credit, name, kept, weights, told, target, gradients)
+        if not further:
+            return None
+        delta = (at_spikes * self.credit.psi(block, kept)).flatten(0, 1)
+        shape = torch.Size((len(delta), *kept.x.shape[2:]))
+        return block.synapse.pullback(delta, weights.input, shape, self.dtype)
