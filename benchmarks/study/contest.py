@@ -48,6 +48,10 @@ _PLUS_TUNED = (
     "by the trials below, on validation of CIFAR-10 with seed 0, basis, running statistics and\n"
     "their momentum, the factors of two step sizes, votes"
 )
+_BASIS = ("rule.votes=false", "model.norm_momentum=none")
+_BASIS_TUNED = (
+    "by the trials of its parts on keywords, after the test of `tess_plus` there had been read"
+)
 _BATCH = ("model=vgg9_batchnorm", "model.width=0.25")
 _RUNNING = ("model.norm_momentum=0.1",)
 _SWEPT = ("learner.schedule=two_sweep",)
@@ -64,6 +68,9 @@ CONTESTANTS: dict[str, Contestant] = {
     ),
     "tess_plus": Contestant(
         "tess_plus, local only", "cifar10-tess-plus", "tess_plus", tuned=_PLUS_TUNED
+    ),
+    "tess_plus-basis": Contestant(
+        "tess_plus, its basis alone", "cifar10-tess-plus", "tess_plus", _BASIS, tuned=_BASIS_TUNED
     ),
     "tess": Contestant("TESS, local only", "cifar10-tess", "tess"),
     "s_tllr": Contestant("S-TLLR", "cifar10-s-tllr", "s_tllr", images=_SWEPT),
@@ -83,13 +90,15 @@ SEEDS: dict[str, tuple[int, ...]] = {
 }
 """By place: the seeds of final runs, none of them the grid's."""
 
-SHORT = ("bptt", "tess_plus", "tess", "frozen")
+SHORT = ("bptt", "tess_plus", "tess_plus-basis", "tess", "frozen")
 """Rules of the places beside CIFAR-10; `localspike compare` has the whole family there."""
+LONG = tuple(rule for rule in CONTESTANTS if rule != "tess_plus-basis")
+"""Rules on CIFAR-10, where what its parts bring is a question of `trials.py`."""
 
 
 def names() -> list[str]:
     """PLACE/RULE of everything in the tables."""
-    return [f"{p}/{r}" for p in SEEDS for r in (CONTESTANTS if p == "cifar10" else SHORT)]
+    return [f"{p}/{r}" for p in SEEDS for r in (LONG if p == "cifar10" else SHORT)]
 
 
 def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:

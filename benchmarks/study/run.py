@@ -5,11 +5,13 @@
     python benchmarks/study/run.py finalists --runs /tmp/study --jobs 2 [PLACE/RULE ...]
     python benchmarks/study/run.py final    --runs /tmp/study --jobs 2 [PLACE/RULE ...]
     python benchmarks/study/run.py ablation --runs /tmp/study --jobs 2
+    python benchmarks/study/run.py parts    --runs /tmp/study --jobs 2
 
 ``trials`` answers the questions of `trials.py` on validation, ``grid`` tries the step sizes of
 `contest.py`, ``finalists`` the best of a shortened grid at full length, ``final`` trains its rules
 with the ones that won and reads the test split, and ``ablation`` turns TESS's open knobs on small
-nets. Every run is a process of its own; an interrupted one goes on when this is started again.
+nets, ``parts`` takes `tess_plus` apart there. Every run is a process of its own; an interrupted one
+goes on when this is started again.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import ablation
 import contest
+import parts
 from jobs import RECORDS, Job
 from trials import TRIALS
 
@@ -57,7 +60,9 @@ def jobs_of(asked: argparse.Namespace) -> list[Job]:
         return list(contest.grid_jobs(wanted))
     if asked.stage == "finalists":
         return list(contest.finalist_jobs(wanted))
-    return final_jobs(wanted, asked.seeds) if asked.stage == "final" else list(ablation.jobs())
+    if asked.stage == "final":
+        return final_jobs(wanted, asked.seeds)
+    return list(ablation.jobs() if asked.stage == "ablation" else parts.jobs())
 
 
 KNOWN = {
@@ -66,6 +71,7 @@ KNOWN = {
     "finalists": contest.names(),
     "final": contest.names(),
     "ablation": [],
+    "parts": [],
 }
 """By stage: the names that may be asked for."""
 

@@ -19,8 +19,8 @@ from localspike.recipes.plugin import forget, load_plugins
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
 MODULES = (
-    "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "tables", "pictures",
-    "report", "run", "trial",
+    "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "parts", "tables",
+    "pictures", "report", "run", "trial",
 )  # fmt: skip
 
 
@@ -225,6 +225,24 @@ def test_the_ablation_turns_one_knob_at_a_time(
             f"rule.{job.name.partition('=')[0]}"
         }
     assert set(ablation.IMAGES.values()) <= set(study["trials"].TRIALS)
+
+
+def test_parts_are_taken_away_from_one_run(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, protocol = study["parts"], study["protocol"]
+    monkeypatch.setattr(parts, "chosen", lambda place, entry: 0.01)
+    jobs = [job for job in parts.jobs() if job.seed == parts.SEEDS[0]]
+    assert [job.name for job in jobs] == list(parts.PARTS)
+    built = {job.name: protocol.config_of(job.source, job.settings, job.seed) for job in jobs}
+    whole = flat(built["plus"])
+    for name, config in built.items():
+        settle(config)
+        if parts.PARTS[name][1] == "tess_plus":
+            changed = {k for k in {*flat(config), *whole} if flat(config).get(k) != whole.get(k)}
+            assert len(changed) == len(parts.PARTS[name][2]), name
+    monkeypatch.setattr(parts, "chosen", lambda place, entry: None)
+    assert not list(parts.jobs())
 
 
 @pytest.mark.usefixtures("ideas")
