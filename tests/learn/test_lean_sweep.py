@@ -8,7 +8,7 @@ from torch import Tensor
 
 from helpers_lean import CLASSES, NETS, SENT, batch, conv, firing, fitted
 from localspike import Learner, models, rules
-from localspike.kernels import compiling, synapse
+from localspike.kernels import compiling, synapse, unfold
 from localspike.learn.lean_sweep import LeanTwoSweep
 from localspike.nn import Conv2d, Linear, MaxPool, Network, Readout, Spiking
 
@@ -118,6 +118,30 @@ def test_blocks_that_cannot_run_lean_hand_on_what_arrives_between_those_that_can
     lean = fitted(net, learner, False, None)
     learner.lean = False
     assert apart(lean, fitted(net, learner, False, None)) <= 1e-12
+
+
+def test_a_table_of_patches_is_made_again_for_the_way_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unfold, "FAN_IN", 1)
+    monkeypatch.setattr(unfold, "FILTERS", 1)
+    made = list[int]()
+    patches = unfold.patches
+    monkeypatch.setattr(
+        unfold, "patches", lambda x, *more: made.append(x.shape[1]) or patches(x, *more)
+    )
+    torch.manual_seed(0)
+    blocks = {
+        "one": Spiking(Conv2d(2, 4, 3, padding=1)),
+        "two": Spiking(Conv2d(4, 6, 3, padding=1)),
+        "readout": Readout(Linear(6 * 16, CLASSES)),
+    }
+    net = Network(blocks, (2, 4, 4))
+    learner = swept(net, "s_tllr")
+    lean = fitted(net, learner, False, None)
+    assert made == [2, 4, 4, 2]
+    learner.lean = False
+    assert apart(lean, fitted(net, learner, False, None)) <= 5e-5
 
 
 def test_training_moves_weights_as_the_plain_schedule_does() -> None:

@@ -16,7 +16,7 @@ from ..nn import lean
 from ..nn.layer import Activity, Weights
 from ..rules.signal import Told
 from .credit import Credit
-from .gradients import Gradients
+from .gradients import Gradients, learns
 from .layerwise import contract_readout, learn_block
 from .lean import LeanLayerwise, Sequence
 from .lean_credit import Did, arrived, contract, learn, sent_down
@@ -51,8 +51,18 @@ class LeanTwoSweep(LeanLayerwise):
         sequence: Sequence,
     ) -> None:
         """Hold it until the readout has an error."""
-        if sequence.gradients is not None and name in sequence.learning:
-            self._held[name] = _Held(kept, weights)
+        if sequence.gradients is None or name not in sequence.learning:
+            return
+        if isinstance(kept, lean.Kept):
+            kept = kept._replace(table=None)  # it is soon made again
+        self._held[name] = _Held(kept, weights)
+
+    def _take(self, name: str) -> _Held:
+        """What is held of a block, for the last time."""
+        (kept, weights), block = self._held.pop(name), self.net.blocks[name]
+        if isinstance(kept, lean.Kept) and learns(block):
+            kept = lean.with_table(block, kept, weights, self.dtype)
+        return _Held(kept, weights)
 
     def _contract_readout(
         self, x: Tensor, logits: Tensor, target: Target, sequence: Sequence
@@ -70,7 +80,7 @@ class LeanTwoSweep(LeanLayerwise):
         assert readout is not None  # `Credit` has checked
         known = (error, readout.weights().input)
         for name in list(self._held):
-            kept, weights = self._held.pop(name)
+            kept, weights = self._take(name)
             below = self.credit.below(name, signals)
             if isinstance(kept, lean.Kept):
                 did = Did(name, kept, target, None, below, known)
@@ -89,12 +99,11 @@ class LeanTwoSweep(LeanLayerwise):
         arriving = dict[str, Tensor]()
         self._from_readout(error, shapes, arriving)
         for name in reversed(list(self._held)):
-            kept, weights = self._held.pop(name)
-            m = arriving.pop(name, None)
+            held, m = self._take(name), arriving.pop(name, None)
             if m is None:  # nobody reads this block
-                m = kept.out.new_zeros(kept.out.shape)
+                m = torch.zeros_like(held.kept.out)
             further = any(source in shapes for source in self.net.wires[name])
-            back = self._through(name, _Held(kept, weights), m, further, target, gradients)
+            back = self._through(name, held, m, further, target, gradients)
             if back is not None:
                 self.net.scatter(name, back, shapes, arriving)
 

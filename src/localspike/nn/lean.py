@@ -185,17 +185,27 @@ def _currents(
     synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None
 ) -> tuple[Tensor, Tensor | None]:
     """Currents [T, B, ...], and the table of patches where they were made from one."""
-    merged = x[0] if is_static(x) else x.flatten(0, 1)
-    if (
-        type(synapse) is not Conv2d
-        or is_static(x)
-        or not unfold.pays(merged, weight, synapse.geometry, dtype or weight.dtype)
-    ):
+    table = _table(synapse, x, weight, dtype)
+    if table is None or not isinstance(synapse, Conv2d):
         return merged_currents(synapse, x, weight, dtype, narrow=dtype is not None), None
-    merged = merged.to(weight.dtype)  # a block beside the lean ones hands on wide spikes
-    table = unfold.patches(merged, weight, synapse.geometry)
-    currents = unfold.forward(table, merged, weight, synapse.geometry)
+    currents = unfold.forward(table, x.flatten(0, 1), weight, synapse.geometry)
     return currents.unflatten(0, x.shape[:2]), table
+
+
+def _table(synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None) -> Tensor | None:
+    """The table of patches of x [T, B, ...], where a convolution is faster by one."""
+    if type(synapse) is not Conv2d or is_static(x):
+        return None
+    merged = x.flatten(0, 1)
+    if not unfold.pays(merged, weight, synapse.geometry, dtype or weight.dtype):
+        return None
+    wide = merged.to(weight.dtype)  # a block beside the lean ones hands on wide spikes
+    return unfold.patches(wide, weight, synapse.geometry)
+
+
+def with_table(block: Spiking, kept: Kept, weights: Weights, dtype: torch.dtype | None) -> Kept:
+    """What was kept without its table, several times as large as the input, with it again."""
+    return kept._replace(table=_table(block.synapse, kept.x, weights.input, dtype))
 
 
 def contract(block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None) -> Tensor:
