@@ -1,4 +1,4 @@
-"""Small nets, rules and one look at a gradient, for the tests of the lean layerwise schedule."""
+"""Small nets, rules and one look at a gradient, for the tests of the lean schedules."""
 
 from __future__ import annotations
 

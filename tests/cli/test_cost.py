@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from helpers_cli import Said
-from localspike import data, rules
+from localspike import data, models, rules
 from localspike.config import RunConfig, build_network, build_rule
+from localspike.cost import Setting
+from localspike.cost.report import Report
 from localspike.learn import Learner
 from localspike.learn.meter import macs_of
 from localspike.recipes import recipe
-from localspike.recipes.costs import STILL, Asked, costs
+from localspike.recipes.costs import STILL, Asked, costs, report_for
 
 MINE = """
 from dataclasses import dataclass
@@ -176,3 +178,14 @@ def test_what_cannot_be_is_refused_in_one_line(
 def test_a_folder_without_a_run_is_refused(command: Callable[..., Said], tmp_path: Path) -> None:
     said = command("cost", tmp_path)
     assert said.code == 2 and re.search(r"no run in .*Give the folder of a run", said.err)
+
+
+def test_a_long_sequence_swept_twice_is_not_in_parts() -> None:
+    """Only layerwise hands a long sequence on from part to part."""
+    net = models.mlp(6, (64,), 5, rate=None)
+    frames, labels = torch.zeros(400, 32, 6), torch.arange(32) % 5
+    for schedule, rule in (("two_sweep", rules.ottt()), ("layerwise", rules.drtp())):
+        learner = Learner(net, rule, schedule=schedule, compile="off")  # type: ignore[arg-type]
+        said = report_for(net, rule, recipe("keywords-tess"), Setting(400, 32), schedule)
+        assert isinstance(said, Report)
+        assert said.total.total == macs_of(learner, frames, labels)

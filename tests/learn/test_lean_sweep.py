@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from helpers_lean import CLASSES, NETS, SENT, batch, conv, firing, fitted
 from localspike import Learner, models, rules
-from localspike.kernels import compiling, synapse, unfold
+from localspike.kernels import compiling, pooled, synapse, unfold
 from localspike.learn.lean_sweep import LeanTwoSweep
-from localspike.nn import Conv2d, Linear, MaxPool, Network, Readout, Spiking
+from localspike.learn.meter import macs_of
+from localspike.nn import AvgPool, Conv2d, Linear, MaxPool, Network, Readout, Spiking
 
 
 def swept(net: Network, rule: str, **options: str) -> Learner:
@@ -60,15 +63,28 @@ def test_streaming_has_the_same_gradient(rule: str) -> None:
     compiling.obstacle(torch.device("cpu")) is not None, reason="no C++ compiler for kernels"
 )
 @pytest.mark.parametrize("static", [False, True], ids=["moving", "static"])
-def test_compiled_is_eager(static: bool) -> None:
+def test_compiled_is_eager(static: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neurons pooled as they come, and m at the pooled ones."""
+    scans, scan = list[int](), pooled.scan
+    monkeypatch.setattr(pooled, "scan", lambda *told: scans.append(1) or scan(*told))
     torch.manual_seed(0)
-    network = conv().double()
-    found = [
-        fitted(network, swept(network, "s_tllr", compile=choice), static, None)
-        for choice in ("off", "on")
-    ]
-    assert apart(found[1], found[0]) <= 1e-6  # rates are float32
+    network = conv()
+    eager = fitted(network, swept(network, "s_tllr", compile="off"), static, None)
+    assert not scans
+    machine = fitted(network, swept(network, "s_tllr", compile="on"), static, None)
+    assert len(scans) == len(network.blocks)
+    assert apart(machine, eager) <= 1e-4
+
+
+@pytest.mark.parametrize("rule", ["s_tllr", "dfa"])
+def test_running_statistics_are_taken_out_as_in_the_plain_schedule(rule: str) -> None:
+    torch.manual_seed(0)
+    net = models.convnet(2, CLASSES, image=16, channels=(4, 6), norm_momentum=0.3)
+    learner = swept(net, rule)
+    assert learner.credit.recentred
+    lean = fitted(net, learner, False, torch.tensor([13, 4, 9, 1]))
+    learner.lean = False
+    assert apart(lean, fitted(net, learner, False, torch.tensor([13, 4, 9, 1]))) <= 1e-4
 
 
 def test_bf16_products_lose_no_more_lean_than_plain() -> None:
@@ -102,6 +118,65 @@ def test_a_frozen_block_is_crossed_and_one_nobody_reads_is_not() -> None:
     lean = fitted(net, learner, False, None)
     learner.lean = False
     assert apart(lean, fitted(net, learner, False, None)) <= 5e-5
+
+
+class Tripled(AvgPool):
+    """A user's tail, which carries back otherwise."""
+
+    def pullback(self, grad: Tensor, context: Any) -> Tensor:
+        return 3.0 * super().pullback(grad, context)
+
+
+class Keen(MaxPool):
+    """Another."""
+
+    def pullback(self, grad: Tensor, context: Any) -> Tensor:
+        return 3.0 * super().pullback(grad, context)
+
+
+@pytest.mark.parametrize("tail", [Tripled(2), Keen(2)])
+@pytest.mark.parametrize("rule", ["s_tllr", "drtp"])
+def test_a_tail_of_a_users_own_carries_back_as_it_says(rule: str, tail: AvgPool | MaxPool) -> None:
+    torch.manual_seed(0)
+    blocks = {
+        "conv": Spiking(Conv2d(2, 4, 3, padding=1), tail=[tail], latent=2),
+        "readout": Readout(Linear(64, CLASSES)),
+    }
+    net = Network(blocks, (2, 8, 8))
+    sent = rule == "s_tllr"
+    learner = swept(net, rule) if sent else Learner(net, rules.drtp(), schedule="layerwise")
+    assert learner.lean
+    lean = fitted(net, learner, False, None)
+    learner.lean = False
+    assert apart(lean, fitted(net, learner, False, None)) <= 5e-5
+
+
+def test_what_waits_is_no_more_than_the_way_back_needs() -> None:
+    torch.manual_seed(0)
+    net = conv()
+    held: list[dict[str, Any]] = []
+
+    class Watched(LeanTwoSweep):
+        def _contract_readout(self, *told: Any) -> None:
+            held.append({name: was.kept for name, was in self._held.items()})
+            super()._contract_readout(*told)
+            assert not self._held
+
+    learner = swept(net, "s_tllr")
+    learner._sequence_schedule = lambda: Watched(learner.credit)  # type: ignore[method-assign]
+    fitted(net, learner, False, None)
+    assert list(held[0]) == list(net.blocks)
+    assert all(kept.o is None and kept.table is None for kept in held[0].values())
+
+
+def test_where_no_hidden_block_learns_nothing_is_sent() -> None:
+    torch.manual_seed(0)
+    net = firing(models.mlp(20, (15,), CLASSES))
+    net.blocks["hidden1"].requires_grad_(False)
+    learner = swept(net, "ottt")
+    lean = macs_of(learner, *batch(net, False, torch.float32))
+    learner.lean = False
+    assert lean == macs_of(learner, *batch(net, False, torch.float32)) > 0
 
 
 def test_blocks_that_cannot_run_lean_hand_on_what_arrives_between_those_that_can() -> None:

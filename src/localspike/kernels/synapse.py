@@ -134,9 +134,10 @@ def conv_pullback(
     9.0
     """
     a = _cast(post, dtype)
-    # Its shape alone counts, and its order in memory, which the result takes.
-    like = torch.empty(input_shape, dtype=a.dtype, device=a.device, memory_format=_order(a))
-    grads = _conv_backward(a, like, _cast(weight, dtype), geometry, [True, False, False])
+    shape_only = a.new_empty(1).expand(input_shape)
+    # The result lies in memory as the weights do.
+    w = _cast(weight, dtype).contiguous(memory_format=_order(a))
+    grads = _conv_backward(a, shape_only, w, geometry, [True, False, False])
     return grads[0].to(post.dtype)
 
 

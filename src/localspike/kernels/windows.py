@@ -1,7 +1,8 @@
 """A signal that is the same over windows of a feature map, kept at one number a window.
 
-A local signal on latents of g × g says the same to every neuron of a window. Spread out it would
-be as large as the layer, written once and read once for nothing.
+A local signal on latents of g × g says the same to every neuron of a window, as does what comes
+back through a pooling. Spread out it would be as large as the layer, written once and read once for
+nothing.
 """
 
 from __future__ import annotations

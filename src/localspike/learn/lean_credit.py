@@ -70,7 +70,7 @@ class Engine(Protocol):
 
 def learn(engine: Engine, did: Did, gradients: Gradients, more: bool) -> Between:
     """One contraction of a block's steps [T, B, ...]; ``more`` steps need what this gives back."""
-    told, at = _signal(engine, did)
+    told, at = signal(engine, did)
     gradients.add_own(did.name, told.own)
     after = contract(engine, did, at, gradients, more)
     return after._replace(signal=told.state)
@@ -135,7 +135,7 @@ def _recentred(engine: Engine, did: Did, gradients: Gradients, post: Tensor) -> 
     return gradients.recentred(did.name, post, current, told, did.target.batch)
 
 
-def _signal(engine: Engine, did: Did) -> tuple[Told, Tensor | Windows]:
+def signal(engine: Engine, did: Did) -> tuple[Told, Tensor | Windows]:
     """What the signal says, and m at the spikes, one number a window where that is enough."""
     (name, kept, target, before, below, readout), credit = did, engine.credit
     block, bound = credit.net.blocks[name], credit.bound[name]

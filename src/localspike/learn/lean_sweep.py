@@ -1,7 +1,7 @@
 """The two-sweep schedule in few passes over memory: `LeanLayerwise` for signals from the readout.
 
 Same order of work and the same gradient as `TwoSweep`. Every block's sequence stays until the
-readout's error is known, as spikes and currents in the dtype of the products. Then m goes down from
+readout's error is known, as spikes and slopes in the dtype of the products. Then m goes down from
 block to block, one number a window where neurons were pooled, or straight to each of them.
 """
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..kernels.windows import Windows
 from ..nn import lean
 from ..nn.layer import Activity, Weights
 from ..rules.signal import Told
@@ -19,7 +20,7 @@ from .credit import Credit
 from .gradients import Gradients, learns
 from .layerwise import contract_readout, learn_block
 from .lean import LeanLayerwise, Sequence
-from .lean_credit import Did, arrived, contract, learn, sent_down
+from .lean_credit import Did, arrived, contract, sent_down, signal
 from .targets import Target
 
 
@@ -54,15 +55,17 @@ class LeanTwoSweep(LeanLayerwise):
         if sequence.gradients is None or name not in sequence.learning:
             return
         if isinstance(kept, lean.Kept):
-            kept = kept._replace(table=None)  # it is soon made again
+            # The table is soon made again; spikes before pooling are for recurrent weights alone.
+            o = kept.o if kept.o_prev is not None else None
+            kept = kept._replace(table=None, o=o)
         self._held[name] = _Held(kept, weights)
 
-    def _take(self, name: str) -> _Held:
-        """What is held of a block, for the last time."""
-        (kept, weights), block = self._held.pop(name), self.net.blocks[name]
-        if isinstance(kept, lean.Kept) and learns(block):
-            kept = lean.with_table(block, kept, weights, self.dtype)
-        return _Held(kept, weights)
+    def _contract(self, did: Did, weights: Weights, at: Tensor | Windows, to: Gradients) -> None:
+        """With the table of patches, which goes when that is done."""
+        block = self.net.blocks[did.name]
+        if learns(block):
+            did = did._replace(kept=lean.with_table(block, did.kept, weights, self.dtype))
+        contract(self, did, at, to)
 
     def _contract_readout(
         self, x: Tensor, logits: Tensor, target: Target, sequence: Sequence
@@ -80,11 +83,14 @@ class LeanTwoSweep(LeanLayerwise):
         assert readout is not None  # `Credit` has checked
         known = (error, readout.weights().input)
         for name in list(self._held):
-            kept, weights = self._take(name)
+            kept, weights = self._held.pop(name)
             below = self.credit.below(name, signals)
             if isinstance(kept, lean.Kept):
                 did = Did(name, kept, target, None, below, known)
-                signals[name] = learn(self, did, gradients, False).signal
+                told, at = signal(self, did)
+                gradients.add_own(name, told.own)
+                signals[name] = told.state
+                self._contract(did, weights, at, gradients)
                 continue
             seen = self.seen(name, kept.out)
             told = self.credit.bound[name].sequence(
@@ -95,11 +101,13 @@ class LeanTwoSweep(LeanLayerwise):
 
     def _sweep_back(self, error: Tensor, target: Target, gradients: Gradients) -> None:
         """m of every block by the chain rule through each step's layers, all steps at once."""
+        if not self._held:
+            return
         shapes = {name: held.kept.out.shape for name, held in self._held.items()}
         arriving = dict[str, Tensor]()
         self._from_readout(error, shapes, arriving)
         for name in reversed(list(self._held)):
-            held, m = self._take(name), arriving.pop(name, None)
+            held, m = self._held.pop(name), arriving.pop(name, None)
             if m is None:  # nobody reads this block
                 m = torch.zeros_like(held.kept.out)
             further = any(source in shapes for source in self.net.wires[name])
@@ -130,7 +138,7 @@ class LeanTwoSweep(LeanLayerwise):
         (kept, weights), block = held, self.net.blocks[name]
         if isinstance(kept, lean.Kept):
             at = arrived(block, kept, m)
-            contract(self, Did(name, kept, target), at, gradients)
+            self._contract(Did(name, kept, target), weights, at, gradients)
             return sent_down(block, kept, at, weights, self.dtype) if further else None
         told = Told(m.to(kept.o.dtype))
         at_spikes = learn_block(self.credit, name, kept, weights, told, target, gradients)

@@ -134,7 +134,7 @@ def _start(v: Tensor, currents: Tensor) -> Tensor | None:
 def _pools(block: Spiking, currents: Tensor) -> bool:
     """Whether the block's tail is a pooling that its neurons can do themselves."""
     tail = block.tail[0] if len(block.tail) == 1 else None
-    return isinstance(tail, MaxPool) and pooled.pays(currents[0], tail.size)
+    return type(tail) is MaxPool and pooled.pays(currents[0], tail.size)
 
 
 def _scan_and_pool(
@@ -233,7 +233,8 @@ def contract_recurrent(
 def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
     """Where a signal m [T, B, C, g, g] at a block's latents arrives, None if that takes all of it.
 
-    The latents are means over equal windows of the block's output; m is ∂L/∂latent.
+    The latents are means over equal windows of the block's output, or that output itself; m is
+    ∂L/∂latent. Tails of these very classes: a subclass may carry it back otherwise.
     """
     if kept.like.ndim != 5 or len(block.tail) > 1 or kept.like[0].is_contiguous():
         return None
@@ -242,14 +243,14 @@ def windows(block: Spiking, kept: Kept, m: Tensor) -> Windows | None:
     if kept.like.shape[4] != size or m.shape[4] != g or size % outer or outer % g:
         return None
     tail = block.tail[0] if block.tail else None
-    if isinstance(tail, MaxPool):
+    if type(tail) is MaxPool:
         which, shape = kept.contexts[0]
         if shape is not None or size != outer * tail.size:
             return None
         inner = outer // g
         return Windows(spread((m / inner**2).to(kept.like.dtype), inner), which)
-    evenly = isinstance(tail, AvgPool) and size == outer * tail.size
-    if tail is None or isinstance(tail, GlobalAvgPool) or evenly:
+    evenly = type(tail) is AvgPool and size == outer * tail.size
+    if tail is None or type(tail) is GlobalAvgPool or evenly:
         return Windows(m / (size // g) ** 2)
     return None
 

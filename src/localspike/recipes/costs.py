@@ -151,7 +151,7 @@ def report_for(
 
 def _crossings(learner: Learner, setting: Setting) -> int:
     """How often this learner hands a sequence on from part to part."""
-    if not learner.lean or setting.static:
+    if learner.schedule != "layerwise" or not learner.lean or setting.static:
         return 0
     shape = (setting.steps, setting.batch, *learner.net.sample_shape)
     return len(LeanLayerwise(learner.credit).parts(torch.empty(shape, device="meta"))) - 1
