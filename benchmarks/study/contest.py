@@ -1,7 +1,7 @@
 """The honest tables: who takes part where, the grid of step sizes, and which one won it.
 
 On one place every rule runs on the same net, neuron, loss, schedule and budget (`protocol.py`).
-Its step size is the best of one grid of five by validation with seed 0; the smaller of equals. On
+Its step size is the best of one grid by validation with seed 0; the smaller of equals. On
 CIFAR-10 a run of the grid is a third as long as a final one, and the best two are run again at full
 length to choose between them. Then the rule is trained anew with other seeds, and the whole test
 split is read once a run, with the weights of the final epoch.
@@ -18,6 +18,10 @@ from records import records
 
 GRID = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """At first 1e-4 … 1e-2; moved up by a point for all rules when one was best at its upper edge."""
+MORE: dict[str, tuple[float, ...]] = {
+    place: (1e-1,) for place in ("nmnist-fc", "nmnist-conv", "keywords-fc", "braille-fc")
+} | {"keywords-rec": (1e-1, 3e-1)}
+"""By place, where a rule was best at the upper edge: how the grid goes on, for all rules there."""
 GRID_SEED = 0
 GRID_EPOCHS = {"cifar10": 4}
 """Epochs of a run of the grid where they are fewer than those of a final run."""
@@ -102,10 +106,10 @@ def names() -> list[str]:
 
 
 def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
-    """Five step sizes for each PLACE/RULE."""
+    """Every step size for each PLACE/RULE."""
     for place, rule, source, settings in sources(wanted):
         short = (f"epochs={GRID_EPOCHS[place]}",) if place in GRID_EPOCHS else ()
-        for lr in GRID:
+        for lr in steps(place):
             changes = (*settings, f"lr={lr!r}", *short)
             plugin = CONTESTANTS[rule].plugin
             yield Job(f"grid/{place}", f"{rule}-{lr:g}", GRID_SEED, source, changes, plugin)
@@ -115,7 +119,7 @@ def finalist_jobs(wanted: Iterable[str]) -> Iterator[Job]:
     """The best of a shortened grid at full length, of each PLACE/RULE whose grid is whole."""
     for place, rule, source, settings in sources(wanted):
         if place in GRID_EPOCHS:
-            for lr in finalists(grid_of(place, rule)):
+            for lr in finalists(grid_of(place, rule), place):
                 changes = (*settings, f"lr={lr!r}")
                 plugin = CONTESTANTS[rule].plugin
                 name = f"{rule}-{lr:g}"
@@ -156,16 +160,21 @@ def grid_of(place: str, rule: str, part: str = "grid") -> dict[float, float]:
     return dict(sorted(points.items()))
 
 
-def finalists(found: dict[float, float]) -> list[float]:
+def steps(place: str) -> tuple[float, ...]:
+    """The step sizes that every rule of a place tries."""
+    return (*GRID, *MORE.get(place, ()))
+
+
+def finalists(found: dict[float, float], place: str) -> list[float]:
     """The best step sizes of a grid, the best first; none until it is whole."""
-    if not found.keys() >= set(GRID):
+    if not found.keys() >= set(steps(place)):
         return []
     return sorted(found, key=lambda lr: (-found[lr], lr))[:FINALISTS]
 
 
 def chosen(place: str, rule: str) -> float | None:
     """The best step size, the smaller of equal ones; None until all runs it takes are there."""
-    best = finalists(grid_of(place, rule))
+    best = finalists(grid_of(place, rule), place)
     if not best or place not in GRID_EPOCHS:
         return best[0] if best else None
     again = grid_of(place, rule, "finalists")
