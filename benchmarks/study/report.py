@@ -1,4 +1,4 @@
-"""Write docs/results.md and its figures from the study's records, and from nothing else.
+"""Write docs/results.md, its figures and the README's table from the records of the study alone.
 
 python benchmarks/study/report.py
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import parts
 import pictures
+import summary
 import tables
 from contest import CONTESTANTS, SEEDS
 from records import Record, records, values
@@ -19,6 +20,7 @@ from trials import TRIALS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "results.md"
+README = DOCS.parent / "README.md"
 
 HEAD = """\
 # What local learning reaches
@@ -189,7 +191,8 @@ def main() -> int:
         pictures.save(pictures.ablation_figure(found), DOCS / "ablations.png")
     if records("final/cifar10"):
         pictures.save(pictures.curve_figure("cifar10"), DOCS / "results_curves.png")
-    print(f"wrote {PAGE}")
+    README.write_text(summary.filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote {PAGE} and the table in {README}")
     return 0
 
 

@@ -20,7 +20,7 @@ from localspike.recipes.plugin import forget, load_plugins
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
 MODULES = (
     "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "parts", "tables",
-    "pictures", "report", "run", "trial",
+    "pictures", "summary", "report", "run", "trial",
 )  # fmt: skip
 
 
@@ -109,6 +109,16 @@ def test_the_page_is_made_of_records(
     assert "| BPTT | 30.0 | 30.0 | **70.0** | 30.0 | 30.0 |" in text
     assert "| layerwise | " in rows["| tess_plus, local only"]  # of the last table: cost
     assert rows["| BPTT"].endswith("| 22 |")  # 21.5
+    made = study["summary"].filled("before <!-- study -->old<!-- /study --> after")
+    assert "old" not in made and made.startswith("before ") and made.endswith(" after")
+    assert "| 91.5 ± 0.7 (2) | 89.5 ± 0.7 (2) | 81.5 ± 0.7 (2) |" in made
+
+
+def test_page_and_readme_are_those_of_the_records(study: dict[str, ModuleType]) -> None:
+    report = study["report"]
+    assert report.PAGE.read_text(encoding="utf-8") == "\n".join(report.page()).rstrip() + "\n"
+    readme = report.README.read_text(encoding="utf-8")
+    assert study["summary"].filled(readme) == readme and "<!-- study -->" in readme
 
 
 def test_what_has_a_record_is_not_run_again(
