@@ -107,6 +107,13 @@ def test_so_do_nets_and_settings(rule: str, net: str, options: dict[str, Any]) -
     step(net, rule, **options)
 
 
+@pytest.mark.usefixtures("reads")
+@pytest.mark.parametrize("rule", ["s_tllr", "ottt", "dfa"])
+@pytest.mark.parametrize("net", ["vgg9", "convnet", "recurrent"])
+def test_so_do_lean_sweeps(rule: str, net: str) -> None:
+    assert step(net, rule, schedule="two_sweep", precision="bf16").lean
+
+
 def test_a_batch_waits_for_the_device_only_to_check(reads: list[str]) -> None:
     """Labels, frames, membranes, gradients, rates; judging has neither of the two in the middle."""
     step("vgg9", "tess", precision="bf16")
