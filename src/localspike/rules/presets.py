@@ -81,7 +81,8 @@ def tess_plus(
     C × latents numbers a layer, is stored. Its entries are of order one, so its step size wants to
     be larger than that of weights (`optimizer.rule_factor`, 10 in the recipes). On nets with
     running statistics (a model's ``norm_momentum``) the layers learn what they lose otherwise.
-    With ``votes`` a judged net hears every layer's own prediction beside the readout.
+    With ``votes`` a judged net hears every layer's own prediction beside the readout. On the
+    nets of keywords and Braille votes and running statistics cost accuracy (docs/results.md).
 
     >>> tess_plus().signal.basis
     'adapted'
