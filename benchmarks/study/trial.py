@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs import RECORDS
+from jobs import HERE, RECORDS
 from protocol import config_of, judged_on
 
 from localspike.bench.record import about, write
@@ -29,6 +29,8 @@ from localspike.learn.metrics import read_journal
 from localspike.recipes.begin import begun
 from localspike.recipes.plugin import load_plugins
 from localspike.recipes.run import release_heap
+
+PROJECT = HERE.resolve().parents[1]
 
 
 def run(asked: argparse.Namespace) -> dict[str, Any]:
@@ -75,6 +77,11 @@ def judged(session: Session, data_root: Path | None) -> dict[str, Any]:
     }
 
 
+def typed(arguments: Sequence[str]) -> list[str]:
+    """The arguments as they are typed in the project's folder, wherever this checkout lies."""
+    return [argument.removeprefix(f"{PROJECT}/") for argument in arguments]
+
+
 def main(arguments: Sequence[str]) -> int:
     """One trial and its record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -90,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_intermixed_args(arguments)
     judge = "on test, once" if asked.test else "on validation"
     head = about(f"a trial of the accuracy study, judged {judge}", "study", {})
-    head["command"] = shlex.join(["python", "benchmarks/study/trial.py", *arguments])
+    head["command"] = shlex.join(["python", "benchmarks/study/trial.py", *typed(arguments)])
     try:
         load_plugins(asked.plugin)
         found = run(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,6 +113,15 @@ def test_the_page_is_made_of_records(
     made = study["summary"].filled("before <!-- study -->old<!-- /study --> after")
     assert "old" not in made and made.startswith("before ") and made.endswith(" after")
     assert "| 91.5 ± 0.7 (2) | 89.5 ± 0.7 (2) | 81.5 ± 0.7 (2) |" in made
+
+
+def test_records_name_no_place_of_a_checkout(study: dict[str, ModuleType]) -> None:
+    trial, jobs = study["trial"], study["jobs"]
+    told = trial.typed(["a", "--records", str(jobs.RECORDS.resolve()), "--runs", "/tmp/runs"])
+    assert told == ["a", "--records", "benchmarks/records/study", "--runs", "/tmp/runs"]
+    for path in jobs.RECORDS.rglob("*.json"):
+        command = json.loads(path.read_text(encoding="utf-8"))["command"]
+        assert not re.search(r"(^| )/\S*benchmarks/", command), path
 
 
 def test_page_and_readme_are_those_of_the_records(study: dict[str, ModuleType]) -> None:
