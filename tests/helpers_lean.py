@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from localspike import Learner, models, rules
+from localspike.learn.lean import LeanLayerwise
 from localspike.nn import ALIF, Integrator, Linear, Network, Readout, Spiking
 from localspike.nn.init import calibrate
 from localspike.rules import Rule
@@ -70,6 +71,29 @@ def batch(net: Network, static: bool, dtype: torch.dtype) -> tuple[Tensor, Tenso
     frames = (torch.rand(shape, generator=draw) < 0.3).to(dtype) * 1.5
     labels = torch.randint(CLASSES, (BATCH,), generator=draw)
     return frames.expand(STEPS, *shape[1:]) if static else frames, labels
+
+
+def apart(one: list[Tensor], other: list[Tensor]) -> float:
+    """The largest relative difference of two looks."""
+    assert len(one) == len(other) > 4
+    pairs = zip(one, other, strict=True)
+    return max(float((a - b).norm()) / (float(b.norm()) + 1e-9) for a, b in pairs)
+
+
+def lean_from_plain(
+    network: Network,
+    learner: Learner,
+    engine: type[LeanLayerwise],
+    static: bool,
+    lengths: Tensor | None,
+) -> float:
+    """How far the lean look is from the plain one; all blocks that can run lean."""
+    assert learner.lean
+    mixed = "adaptive" in network.blocks
+    assert engine(learner.credit).lean == ({"plain"} if mixed else set(network.blocks))
+    lean = fitted(network, learner, static, lengths)
+    learner.lean = False
+    return apart(lean, fitted(network, learner, static, lengths))
 
 
 def fitted(net: Network, learner: Learner, static: bool, lengths: Tensor | None) -> list[Tensor]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers_lean import CLASSES, NETS, RULES, batch, conv, firing, fitted
+from helpers_lean import CLASSES, NETS, RULES, batch, conv, firing, fitted, lean_from_plain
 from localspike import Learner, models, rules
 from localspike.errors import ConfigError
 from localspike.kernels import compiling, unfold
@@ -33,15 +33,7 @@ def test_the_lean_gradient_is_the_plain_one(
     network = NETS[net]()
     for dtype, tolerance in ((torch.float32, 2e-5), (torch.float64, 1e-12)):
         learner = Learner(network.to(dtype), RULES[rule]())
-        assert learner.lean
-        runs_lean = LeanLayerwise(learner.credit).lean
-        assert runs_lean == ({"plain"} if net == "mixed" else set(network.blocks))
-        lean_one = fitted(network, learner, static, lengths)
-        learner.lean = False
-        plain = fitted(network, learner, static, lengths)
-        assert len(lean_one) == len(plain) > 4
-        for one, other in zip(lean_one, plain, strict=True):
-            assert float((one - other).norm()) <= tolerance * (float(other.norm()) + 1e-9)
+        assert lean_from_plain(network, learner, LeanLayerwise, static, lengths) <= tolerance
 
 
 def test_dropout_is_that_of_the_plain_schedule() -> None:

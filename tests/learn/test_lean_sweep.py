@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers_lean import CLASSES, NETS, SENT, batch, conv, firing, fitted
+from helpers_lean import CLASSES, NETS, SENT, apart, batch, conv, firing, fitted, lean_from_plain
 from localspike import Learner, models, rules
 from localspike.kernels import compiling, pooled, synapse, unfold
 from localspike.learn.lean_sweep import LeanTwoSweep
@@ -18,12 +18,6 @@ from localspike.nn import AvgPool, Conv2d, Linear, MaxPool, Network, Readout, Sp
 
 def swept(net: Network, rule: str, **options: str) -> Learner:
     return Learner(net, SENT[rule](), schedule="two_sweep", **options)  # type: ignore[arg-type]
-
-
-def apart(one: list[Tensor], other: list[Tensor]) -> float:
-    assert len(one) == len(other) > 4
-    pairs = zip(one, other, strict=True)
-    return max(float((a - b).norm()) / (float(b.norm()) + 1e-9) for a, b in pairs)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +34,7 @@ def test_the_lean_gradient_is_the_plain_one(
     network = NETS[net]()
     for dtype, tolerance in ((torch.float32, 5e-5), (torch.float64, 1e-12)):
         learner = swept(network.to(dtype), rule)
-        assert learner.lean
-        runs_lean = LeanTwoSweep(learner.credit).lean
-        assert runs_lean == ({"plain"} if net == "mixed" else set(network.blocks))
-        lean_one = fitted(network, learner, static, lengths)
-        learner.lean = False
-        assert apart(lean_one, fitted(network, learner, static, lengths)) <= tolerance
+        assert lean_from_plain(network, learner, LeanTwoSweep, static, lengths) <= tolerance
 
 
 @pytest.mark.parametrize("rule", ["s_tllr", "dfa"])
@@ -233,7 +222,7 @@ def test_training_moves_weights_as_the_plain_schedule_does() -> None:
         learner = Learner(net, rules.s_tllr(), optimizer, schedule="two_sweep", seed=1)
         learner.lean = lean
         learner.fit(*batch(net, False, torch.float32))
-        found.append([p - start[k] for k, p in net.named_parameters()])
+        found.append([p.detach() - start[k] for k, p in net.named_parameters()])
     assert all(p.any() for p in found[0])
     assert apart(*found) <= 1e-4
 

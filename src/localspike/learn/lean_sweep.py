@@ -16,6 +16,7 @@ from ..kernels.windows import Windows
 from ..nn import lean
 from ..nn.layer import Activity, Weights
 from ..rules.signal import Told
+from . import two_sweep
 from .credit import Credit
 from .gradients import Gradients, learns
 from .layerwise import contract_readout, learn_block
@@ -104,8 +105,7 @@ class LeanTwoSweep(LeanLayerwise):
         if not self._held:
             return
         shapes = {name: held.kept.out.shape for name, held in self._held.items()}
-        arriving = dict[str, Tensor]()
-        self._from_readout(error, shapes, arriving)
+        arriving = two_sweep.from_readout(self.net, error, shapes, self.dtype)
         for name in reversed(list(self._held)):
             held, m = self._held.pop(name), arriving.pop(name, None)
             if m is None:  # nobody reads this block
@@ -114,16 +114,6 @@ class LeanTwoSweep(LeanLayerwise):
             back = self._through(name, held, m, further, target, gradients)
             if back is not None:
                 self.net.scatter(name, back, shapes, arriving)
-
-    def _from_readout(
-        self, error: Tensor, shapes: dict[str, torch.Size], arriving: dict[str, Tensor]
-    ) -> None:
-        readout, last = self.net.readout, self.net.readout_name
-        assert readout is not None and last is not None  # `Credit` has checked
-        flat = torch.Size((error.shape[0] * error.shape[1], readout.synapse.inputs))
-        merged, weight = error.flatten(0, 1), readout.weights().input
-        back = readout.synapse.pullback(merged, weight, flat, self.dtype)
-        self.net.scatter(last, back, shapes, arriving)
 
     def _through(
         self,
@@ -144,6 +134,4 @@ class LeanTwoSweep(LeanLayerwise):
         at_spikes = learn_block(self.credit, name, kept, weights, told, target, gradients)
         if not further:
             return None
-        delta = (at_spikes * self.credit.psi(block, kept)).flatten(0, 1)
-        shape = torch.Size((len(delta), *kept.x.shape[2:]))
-        return block.synapse.pullback(delta, weights.input, shape, self.dtype)
+        return two_sweep.sent_down(self.credit, name, kept, weights, at_spikes, self.dtype)

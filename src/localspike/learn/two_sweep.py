@@ -8,11 +8,13 @@ operations, for the price BPTT pays: the memory of every layer's whole sequence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from ..nn.layer import Activity, Spiking, Weights
-from ..nn.network import State
+from ..nn.network import Network, State
 from ..rules.signal import Told
 from .credit import Credit
 from .gradients import Gradients
@@ -74,22 +76,39 @@ class TwoSweep:
         if not kept:
             return
         shapes = {name: activity.out.shape for name, (activity, _) in kept.items()}
-        arriving = dict[str, Tensor]()
-        readout, last = self.net.readout, self.net.readout_name
-        assert readout is not None and last is not None
-        flat = torch.Size((error.shape[0] * error.shape[1], readout.synapse.inputs))
-        back = readout.synapse.pullback(
-            error.flatten(0, 1), readout.weights().input, flat, self.dtype
-        )
-        self.net.scatter(last, back, shapes, arriving)
+        arriving = from_readout(self.net, error, shapes, self.dtype)
         for name in reversed(list(kept)):
             activity, weights = kept.pop(name)
             m_out = arriving.pop(name, None)  # None: nobody reads this block
             told = Told(torch.zeros_like(activity.out) if m_out is None else m_out)
             m = learn_block(self.credit, name, activity, weights, told, target, gradients)
             if any(source in shapes for source in self.net.wires[name]):
-                block = self.net.blocks[name]
-                delta = (m * self.credit.psi(block, activity)).flatten(0, 1)
-                shape = torch.Size((len(delta), *activity.x.shape[2:]))
-                back = block.synapse.pullback(delta, weights.input, shape, self.dtype)
+                back = sent_down(self.credit, name, activity, weights, m, self.dtype)
                 self.net.scatter(name, back, shapes, arriving)
+
+
+def from_readout(
+    net: Network, error: Tensor, shapes: Mapping[str, torch.Size], dtype: torch.dtype | None
+) -> dict[str, Tensor]:
+    """∂L/∂logits [T, B, C] carried to the blocks the readout reads, of those in ``shapes``."""
+    readout, last, arriving = net.readout, net.readout_name, dict[str, Tensor]()
+    assert readout is not None and last is not None  # `Credit` has checked
+    merged, weight = error.flatten(0, 1), readout.weights().input
+    flat = torch.Size((len(merged), readout.synapse.inputs))
+    net.scatter(last, readout.synapse.pullback(merged, weight, flat, dtype), shapes, arriving)
+    return arriving
+
+
+def sent_down(
+    credit: Credit,
+    name: str,
+    activity: Activity,
+    weights: Weights,
+    m: Tensor,
+    dtype: torch.dtype | None,
+) -> Tensor:
+    """m Ψ [T, B, ...] of a block carried to its input [T·B, ...], each step on its own."""
+    block = credit.net.blocks[name]
+    delta = (m * credit.psi(block, activity)).flatten(0, 1)
+    shape = torch.Size((len(delta), *activity.x.shape[2:]))
+    return block.synapse.pullback(delta, weights.input, shape, dtype)
