@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from contest import chosen
+from contest import CONTESTANTS, chosen
 from jobs import Job
 
 PLACE = "keywords-fc"
@@ -22,7 +22,7 @@ PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "silent-nostats": (
         "without both: a basis that learns",
         "tess_plus",
-        ("rule.votes=false", "model.norm_momentum=none"),
+        CONTESTANTS["tess_plus-basis"].settings,
     ),
     "equal": (
         "all three, one step size for weights, readout and basis",

@@ -89,6 +89,8 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_intermixed_args(arguments)
     known = KNOWN[asked.stage]
     unknown = [name for name in asked.names if name not in known]
+    if unknown and not known:
+        parser.error(f"{asked.stage} runs as a whole and takes no names; got {', '.join(unknown)}")
     if unknown:
         parser.error(f"no {', '.join(unknown)} in {asked.stage}; there are {', '.join(known)}")
     if asked.jobs < 1:

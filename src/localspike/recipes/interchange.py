@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..data.formats.shd import MAGIC as HDF5
 from ..errors import ConfigError, DataError, LocalspikeError, os_advice, os_reason
 from ..export.nir_flat import KNOWN
 from ..export.nir_graph import DT, Gain, nir_graph, notes
@@ -24,7 +25,6 @@ from ..optional import require
 from .use import load_run
 
 PathLike = str | os.PathLike[str]
-HDF5 = b"\x89HDF\r\n\x1a\n"
 ELSEWHERE = "name another folder"
 PRODUCER = "localspike"
 """Begins an ONNX model that `onnx_step` has made."""

@@ -1,7 +1,8 @@
 /* The exported network against hashes of a run that was worked out beside it: exit code 0 or 1.
  *
  * Every step is learnt from. Spikes and learnt weights must be the same to the bit on every
- * little-endian machine (the hashes are of bytes as they lie) and at every level of optimisation that keeps the order of operations (-ffp-contract=off).
+ * little-endian machine (the hashes are of bytes as they lie) and at every level of optimisation
+ * that keeps the order of operations (-ffp-contract=off).
  */
 #include <stdio.h>
 
