@@ -62,6 +62,24 @@ def test_eval_repeats_the_result_of_the_run(command: Callable[..., Said], finish
     assert said.code == 0 and "10 samples of split val" in said.out
 
 
+def test_eval_of_layers(command: Callable[..., Said], finished: Path) -> None:
+    """Each layer's own prediction, the readout's, and what is answered: the latter without it."""
+    plain = json.loads(command("eval", finished, "--json").out)
+    found = json.loads(command("eval", finished, "--layers", "--json").out)
+    alone = found.pop("alone")
+    assert found == plain and set(alone["layers"]) == {"hidden1", "hidden2"}
+    assert alone["together"] == alone["readout"] == plain["accuracy"]
+    said = command("eval", finished, "--layers")
+    words = [line.split()[0] for line in said.out.splitlines()[1:]]
+    assert said.code == 0 and words == ["heard", "hidden1", "hidden2", "readout", "together"]
+
+
+def test_layers_that_say_nothing_are_refused(command: Callable[..., Said], tmp_path: Path) -> None:
+    command("train", "keywords-frozen", *SMALL, "--out", tmp_path / "run")
+    said = command("eval", tmp_path / "run", "--layers")
+    assert said.code == 2 and "predicts a class by itself" in said.err and not said.out
+
+
 def test_predict_answers_for_every_sample_of_every_file(
     command: Callable[..., Said], finished: Path, tmp_path: Path
 ) -> None:

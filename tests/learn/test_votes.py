@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,17 @@ from torch import Tensor
 
 from localspike import Learner, models, rules
 from localspike.config import override
+from localspike.errors import ConfigError, DataError
 from localspike.learn.loss import SquaredError
+from localspike.learn.opinions import opinions
+from localspike.learn.votes import Votes
 from localspike.nn import Network
 from localspike.recipes.registry import recipe
 from localspike.recipes.run import train
 from localspike.recipes.use import evaluate_run, load_run, predict_files
+from localspike.rules import Rule
+from localspike.rules.class_basis import BoundClassBasis, ClassBasis
+from localspike.rules.signal import BlockInfo, Knowledge, Told
 
 STEPS, BATCH, CLASSES = 12, 5, 4
 
@@ -35,6 +42,16 @@ def frames_of(net: Network, steps: int = STEPS) -> tuple[Tensor, Tensor]:
 
 def by_hand(learner: Learner, frames: Tensor, lengths: Tensor | None) -> Tensor:
     """Readout and z = s B ā of every layer, step by step, summed over valid steps."""
+    logits = torch.stack(list(_heard(learner, frames).values())).sum(0)
+    return (logits if lengths is None else logits * _valid(lengths)[..., None]).sum(0)
+
+
+def _valid(lengths: Tensor) -> Tensor:
+    return torch.arange(STEPS)[:, None] < lengths
+
+
+def _heard(learner: Learner, frames: Tensor) -> dict[str, Tensor]:
+    """Logits [T, B, C] of every layer and the readout."""
     heard: dict[str, Tensor] = {}
 
     def visit(name: str, block: object, activity: object, weights: object) -> None:
@@ -49,10 +66,7 @@ def by_hand(learner: Learner, frames: Tensor, lengths: Tensor | None) -> Tensor:
 
     run = learner.net.run(frames, visit=visit)
     assert run.logits is not None
-    logits = run.logits.detach() + torch.stack(list(heard.values())).sum(0)
-    if lengths is not None:
-        logits = logits * (torch.arange(len(frames))[:, None] < lengths)[..., None]
-    return logits.sum(0)
+    return heard | {"readout": run.logits.detach()}
 
 
 def _windows(x: Tensor, k: int) -> Tensor:
@@ -72,8 +86,7 @@ def test_votes_are_the_layers_own_logits(kind: str, lean: bool, lengths: Tensor 
     assert learner.lean is lean
     masked = frames
     if lengths is not None:
-        valid = torch.arange(STEPS)[:, None] < lengths
-        masked = frames * valid.view(STEPS, BATCH, *(1,) * (frames.ndim - 2))
+        masked = frames * _valid(lengths).view(STEPS, BATCH, *(1,) * (frames.ndim - 2))
     found = learner.evaluate(frames, labels, lengths)
     torch.testing.assert_close(found.logits, by_hand(learner, masked, lengths))
     silent = Learner(net, rules.tess_plus(latent_decay=0.7, votes=False), schedule=schedule)  # type: ignore[arg-type]
@@ -122,3 +135,75 @@ def test_values_have_no_votes() -> None:
     learner = Learner(net, rules.tess_plus(), loss=SquaredError())
     found = learner.evaluate(frames, values).logits
     torch.testing.assert_close(found, net(frames).detach())
+
+
+@pytest.mark.parametrize("lengths", [None, torch.tensor([12, 7, 9, 3, 12])], ids=["all", "padded"])
+@pytest.mark.parametrize("votes", [True, False])
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_opinions_are_what_each_says_alone(kind: str, votes: bool, lengths: Tensor | None) -> None:
+    """Accuracies of the parts that `by_hand` adds up, whether or not they count."""
+    net = made(kind)
+    rule = rules.tess_plus(latent_decay=0.7, votes=votes)
+    learner = Learner(net, rule, torch.optim.SGD(net.parameters(), 0.1), schedule="streaming")
+    frames, labels = frames_of(net)
+    for _ in range(3):
+        learner.fit(frames, labels, lengths)
+    valid = torch.ones(STEPS, BATCH) if lengths is None else _valid(lengths)
+    masked = frames * valid.view(STEPS, BATCH, *(1,) * (frames.ndim - 2)).double()
+    heard = _heard(learner, masked)
+    found = opinions(learner, Once(frames, labels, lengths))  # type: ignore[arg-type]
+    assert set(found.layers) == set(net.blocks)
+    said = {n: (z * valid[..., None]).sum(0) for n, z in heard.items()}
+    readout = said.pop("readout")
+    expected = {n: float((z.argmax(-1) == labels).double().mean()) for n, z in said.items()}
+    assert found.layers == pytest.approx(expected)
+    assert found.readout == pytest.approx(float((readout.argmax(-1) == labels).double().mean()))
+    total = readout + sum(said.values()) if votes else readout
+    assert found.together == pytest.approx(float((total.argmax(-1) == labels).double().mean()))
+    assert len({*expected.values(), found.readout}) > 1  # they differ
+
+
+class Once:
+    """A feed of one batch."""
+
+    def __init__(self, frames: Tensor, labels: Tensor, lengths: Tensor | None) -> None:
+        self.batch = (frames, labels, lengths)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        yield self.batch
+
+
+@pytest.mark.parametrize("rule", [rules.bptt(), rules.ottt(), rules.tp()], ids=lambda r: r.name)
+def test_rules_whose_layers_predict_nothing_have_no_opinions(rule: Rule) -> None:
+    net = made("mlp")
+    learner = Learner(net, rule)
+    with pytest.raises(ConfigError, match="no layer of this net predicts a class"):
+        opinions(learner, Once(*frames_of(net), None))  # type: ignore[arg-type]
+
+
+def test_a_class_basis_of_another_kind_is_not_asked_for_what_it_does_not_say() -> None:
+    net = made("conv")
+    rule = Rule("other", rules.tess().eligibility, _Other(), rules.tess().surrogate)
+    assert not Votes(Learner(net, rule).credit, every=True).voters
+    assert Votes(Learner(net, rules.tess()).credit, every=True).voters
+    assert not Votes(Learner(net, rules.tess()).credit).voters
+
+
+class _Other(ClassBasis):
+    def bind(self, block: BlockInfo, like: Tensor) -> BoundClassBasis:
+        return _BoundOther(self, block, like)
+
+
+class _BoundOther(BoundClassBasis):
+    """A user's signal with the bases, but other logits."""
+
+    def _signal(self, a: Tensor, known: Knowledge, state: Tensor | None) -> Told:
+        return Told(torch.zeros_like(a), state, {})
+
+
+def test_no_samples_no_opinions() -> None:
+    learner = Learner(made("mlp"), rules.tess())
+    empty = Once(torch.zeros(1), torch.zeros(1), None)
+    empty.batches = lambda: iter(())  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="nothing to evaluate"):
+        opinions(learner, empty)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import ConfigError
-from ..recipes import evaluate_run, load_run, predict_files
+from ..recipes import evaluate_run, layers_of_run, load_run, predict_files
 from ..recipes.plugin import load_plugins
 from .arguments import DataRoot, Device, Json, Plugins
 from .output import counted, percent, print_json, say, speaker, table
@@ -25,6 +25,8 @@ class Eval:
     """Run folder."""
     split: Literal["train", "val", "test"] = "test"
     """Which split."""
+    layers: bool = False
+    """What every layer's own prediction reaches, too, for rules whose layers make one."""
     data_root: DataRoot = None
     plugin: Plugins = ()
     json: Json = False
@@ -33,6 +35,8 @@ class Eval:
     def __call__(self) -> int:
         load_plugins(self.plugin)
         run = load_run(self.run, self.device, speaker(self.json))
+        # First what may be refused: judging a split can take long.
+        alone = layers_of_run(run, self.split, self.data_root) if self.layers else None
         judged = evaluate_run(run, self.split, self.data_root)
         if self.json:
             print_json(
@@ -47,6 +51,7 @@ class Eval:
                     "rates": judged.rates,
                     "classes": list(run.classes),
                     "confusion": judged.confusion.tolist(),
+                    **({} if alone is None else {"alone": alone._asdict()}),
                 }
             )
             return 0
@@ -54,6 +59,9 @@ class Eval:
             f"{self.run} at step {run.step}: accuracy {percent(judged.accuracy)}, "
             f"loss {judged.loss:.3f} on {counted(judged.samples, 'sample')} of split {self.split}"
         )
+        if alone is not None:
+            rows = [*alone.layers.items(), ("readout", alone.readout), ("together", alone.together)]
+            say(table([("heard", "accuracy"), *((name, percent(x)) for name, x in rows)]))
         return 0
 
 

@@ -45,6 +45,11 @@ def evaluate(
         if between is not None:
             between()
     if counts is None:
-        raise DataError("nothing to evaluate", got="an empty split", expected="a sample or more")
+        raise nothing_to_judge()
     means = meter.means()
     return Evaluation(means["loss"], means["accuracy"], means["rates"], counts)
+
+
+def nothing_to_judge() -> DataError:
+    """What is raised for a split without samples."""
+    return DataError("nothing to evaluate", got="an empty split", expected="a sample or more")

@@ -167,14 +167,20 @@ class Learner(StreamLearning):
         return self._result(outcome, lengths)
 
     @torch.no_grad()
-    def evaluate(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
+    def evaluate(
+        self,
+        frames: Tensor,
+        labels: Tensor,
+        lengths: Tensor | None = None,
+        votes: Votes | None = None,
+    ) -> Result:
         """Loss and logits without learning or dropout.
 
         Where the rule's layers vote, their logits are added to the readout's; the loss is the
-        readout's own, which is what it learns from.
+        readout's own, which is what it learns from. ``votes`` are filled with what layers say.
         """
         frames, target, _ = self._prepare(frames, labels, lengths, learn=False)
-        votes = Votes(self.credit)
+        votes = votes or Votes(self.credit)
         if self.lean:
             engine = LeanLayerwise(self.credit, self.dtype)
             engine.votes = votes

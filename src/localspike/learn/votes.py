@@ -8,19 +8,26 @@ import torch
 from torch import Tensor
 
 from ..nn.layer import Activity, Spiking, Weights
+from ..rules.class_basis import BoundClassBasis
 from .credit import Credit
 
 
 class Votes:
     """Logits of the blocks whose signal votes, over one batch; parts of the time come in order.
 
-    Values have no votes: what layers say of them does not add up.
+    ``every`` hears all blocks that predict the class, whether or not they count in `over`. Values
+    have no votes: what layers say of them does not add up.
     """
 
-    def __init__(self, credit: Credit) -> None:
+    def __init__(self, credit: Credit, every: bool = False) -> None:
         # A user's signal may have an attribute of this name that means something else.
-        voting = {n: b for n, b in credit.bound.items() if getattr(b, "votes", None) is True}
-        self.voters = voting if credit.loss.of_classes else {}
+        counted = {n: b for n, b in credit.bound.items() if getattr(b, "votes", None) is True}
+        asked = {n: b for n, b in credit.bound.items() if _predicts(b)}
+        voting = asked | counted if every else counted
+        of_classes = credit.loss.of_classes
+        self.voters = {n: voting[n] for n in credit.bound if n in voting} if of_classes else {}
+        self.counted = frozenset(counted) if of_classes else frozenset()
+        self.readout: Tensor | None = None
         self._states: dict[str, Any] = {}
         self._logits: dict[str, list[Tensor]] = {}
 
@@ -38,6 +45,20 @@ class Votes:
 
     def over(self, logits: Tensor) -> Tensor:
         """The readout's logits [T, B, C] and all votes: the logarithm of a product of opinions."""
-        for heard in self._logits.values():
-            logits = logits + torch.cat(heard)
+        self.readout = logits
+        for name, heard in self._logits.items():
+            if name in self.counted:
+                logits = logits + torch.cat(heard)
         return logits
+
+    def alone(self) -> dict[str, Tensor]:
+        """What each block has said by itself, [T, B, C]."""
+        return {name: torch.cat(heard) for name, heard in self._logits.items()}
+
+
+def _predicts(bound: object) -> bool:
+    """Whether a block predicts the class as a class basis does, or says how else."""
+    if not isinstance(bound, BoundClassBasis):
+        return False
+    kind, plain = type(bound), BoundClassBasis
+    return kind._signal is plain._signal or kind.vote is not plain.vote

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .registry import RECIPES, recipe, summary
 from .run import Result, train
-from .use import evaluate_run, load_run, predict_files
+from .use import evaluate_run, layers_of_run, load_run, predict_files
 
 __all__ = [
     "RECIPES",
     "Result",
     "evaluate_run",
+    "layers_of_run",
     "load_run",
     "predict_files",
     "recipe",

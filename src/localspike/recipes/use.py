@@ -22,6 +22,7 @@ from ..learn import Learner
 from ..learn.checkpoint import CheckpointStore, check_same_model
 from ..learn.checks import load_own
 from ..learn.evaluation import Evaluation, evaluate
+from ..learn.opinions import Opinions, opinions
 from ..learn.pack import layout
 from ..learn.votes import Votes
 from ..nn import Network
@@ -79,6 +80,18 @@ def evaluate_run(run: Run, split: str = "test", data_root: DataRoot = None) -> E
     """Judge one split with a run's weights."""
     feed = test_feed(run.config, load_split(run.config, split, data_root), run.net, run.device)
     return evaluate(learner_of(run), feed)
+
+
+def layers_of_run(run: Run, split: str = "test", data_root: DataRoot = None) -> Opinions:
+    """Judge one split by what each layer of a run predicts alone.
+
+    Raises
+    ------
+    ConfigError
+        If the run's rule has no layers that predict a class.
+    """
+    feed = test_feed(run.config, load_split(run.config, split, data_root), run.net, run.device)
+    return opinions(learner_of(run), feed)
 
 
 def predict_files(run: Run, files: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
