@@ -21,6 +21,7 @@ class Job(NamedTuple):
     settings: tuple[str, ...] = ()
     plugin: bool = False
     test: bool = False
+    layers: bool = False
 
     @property
     def record(self) -> str:
@@ -34,4 +35,5 @@ class Job(NamedTuple):
         line += ["--runs", str(asked.runs / self.part), "--records", str(asked.records / self.part)]
         line += ["--plugin", str(HERE / "ideas.py")] if self.plugin else []
         line += ["--test"] if self.test else []
+        line += ["--layers"] if self.layers else []
         return [*line, "--data-root", str(asked.data_root)] if asked.data_root else line

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import layers
 import parts
 import pictures
 import summary
@@ -28,7 +29,7 @@ HEAD = """\
 Written by `benchmarks/study/report.py` from the records in `benchmarks/records/study`; do not edit.
 Each record holds its command, revision, versions and hardware. What is missing is made by
 `python benchmarks/study/run.py STAGE --runs FOLDER` (stages: grid, finalists, final,
-trials, ablation, parts).
+trials, ablation, parts, layers).
 
 ## The honest tables
 
@@ -100,6 +101,14 @@ size that won its rule's grid, with seeds that no table above has. Differences t
 paired.
 """
 
+LAYERS = """\
+## What each layer says
+
+Accuracy of every layer's own prediction, of the readout alone, and of what is answered: of
+`tess_plus` both together, of the others the readout. Training samples as they are, without crops
+and flips. Rules with the step size that won their grid; seeds that no test has seen, n in brackets.
+"""
+
 STUDY = """\
 ## The study on CIFAR-10
 
@@ -169,6 +178,7 @@ def page() -> Iterator[str]:
         yield ABLATIONS
     if taken := records(f"parts/{parts.PLACE}"):
         yield from part_rows(taken)
+    yield from _part(LAYERS, lambda place: layers.table(place, tables.TITLES[place]))
     yield STUDY
     found = records("trials")
     yield from trial_rows(found)

@@ -6,12 +6,13 @@
     python benchmarks/study/run.py final    --runs /tmp/study --jobs 2 [PLACE/RULE ...]
     python benchmarks/study/run.py ablation --runs /tmp/study --jobs 2
     python benchmarks/study/run.py parts    --runs /tmp/study --jobs 2
+    python benchmarks/study/run.py layers   --runs /tmp/study --jobs 2
 
 ``trials`` answers the questions of `trials.py` on validation, ``grid`` tries the step sizes of
 `contest.py`, ``finalists`` the best of a shortened grid at full length, ``final`` trains its rules
-with the ones that won and reads the test split, and ``ablation`` turns TESS's open knobs on small
-nets, ``parts`` takes `tess_plus` apart there. Every run is a process of its own; an interrupted one
-goes on when this is started again.
+with the ones that won and reads the test split, ``ablation`` turns TESS's open knobs on small nets,
+``parts`` takes `tess_plus` apart there, and ``layers`` hears each layer by itself. Every run is a
+process of its own; an interrupted one goes on when this is started again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import ablation
 import contest
+import layers
 import parts
 from jobs import RECORDS, Job
 from trials import TRIALS
@@ -62,16 +64,17 @@ def jobs_of(asked: argparse.Namespace) -> list[Job]:
         return list(contest.finalist_jobs(wanted))
     if asked.stage == "final":
         return final_jobs(wanted, asked.seeds)
-    return list(ablation.jobs() if asked.stage == "ablation" else parts.jobs())
+    return list(WHOLE[asked.stage]())
 
 
+WHOLE = {"ablation": ablation.jobs, "parts": parts.jobs, "layers": layers.jobs}
+"""Stages that run as they are, without names."""
 KNOWN = {
     "trials": list(TRIALS),
     "grid": contest.names(),
     "finalists": contest.names(),
     "final": contest.names(),
-    "ablation": [],
-    "parts": [],
+    **{stage: [] for stage in WHOLE},
 }
 """By stage: the names that may be asked for."""
 

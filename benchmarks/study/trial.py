@@ -26,6 +26,7 @@ from localspike.learn.evaluation import evaluate
 from localspike.learn.interrupt import Interrupted
 from localspike.learn.memory import high_water_mib, restart_high_water
 from localspike.learn.metrics import read_journal
+from localspike.learn.opinions import opinions
 from localspike.recipes.begin import begun
 from localspike.recipes.plugin import load_plugins
 from localspike.recipes.run import release_heap
@@ -44,6 +45,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         t.run()
         rise = high_water_mib(session.device) - before
         test = judged(session, asked.data_root) if asked.test else {}
+        alone = {"alone": heard(session, asked.data_root)} if asked.layers else {}
     lines = [line for line in read_journal(folder) if line["kind"] == "epoch"]
     return {
         "name": asked.name,
@@ -54,6 +56,7 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         "local": session.learner.rule.signal.needs in ("output", "target", "nothing"),
         "val_accuracy": lines[-1]["val_accuracy"],
         **test,
+        **alone,
         "seconds": round(t.position.seconds, 1),
         "peak_memory_mib": round(rise, 1),
         "resumed": resume,
@@ -77,6 +80,14 @@ def judged(session: Session, data_root: Path | None) -> dict[str, Any]:
     }
 
 
+def heard(session: Session, data_root: Path | None) -> dict[str, Any]:
+    """What each layer says of training samples, as they are, and of the validation split."""
+    samples = load_split(session.config, "train", data_root)
+    known = test_feed(session.config, samples, session.net, session.device)
+    feeds = {"train": known, "val": session.validation}
+    return {split: opinions(session.learner, feed)._asdict() for split, feed in feeds.items()}
+
+
 def typed(arguments: Sequence[str]) -> list[str]:
     """The arguments as they are typed in the project's folder, wherever this checkout lies."""
     return [argument.removeprefix(f"{PROJECT}/") for argument in arguments]
@@ -94,6 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--plugin", type=Path, action="append", default=[])
     parser.add_argument("--test", action="store_true", help="read the test split at the end")
+    parser.add_argument("--layers", action="store_true", help="hear every layer by itself")
     asked = parser.parse_intermixed_args(arguments)
     judge = "on test, once" if asked.test else "on validation"
     head = about(f"a trial of the accuracy study, judged {judge}", "study", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import re
@@ -20,8 +21,8 @@ from localspike.recipes.plugin import forget, load_plugins
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
 MODULES = (
-    "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "parts", "tables",
-    "pictures", "summary", "report", "run", "trial",
+    "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "parts", "layers",
+    "tables", "pictures", "summary", "report", "run", "trial",
 )  # fmt: skip
 
 
@@ -274,3 +275,41 @@ def test_all_rules_of_a_table_train_a_net_of_one_width(study: dict[str, ModuleTy
         config = flat(protocol.config_of(source, settings, 1))
         shared = ("model.width", "training.epochs", "data.steps", "data.limit", "neuron.decay")
         assert [config[key] for key in shared] == [0.25, 12, 4, 10_000, 0.5], name
+
+
+def test_what_layers_say_is_shown_for_both_splits(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mean and deviation of two seeds, layers from the input on, the readout, then all."""
+    monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
+    for seed in (10, 11):
+        alone = {
+            split: {
+                "layers": {"conv1": by + 0.02 * (seed - 10), "conv2": by + 0.1},
+                "readout": by + 0.2,
+                "together": by + 0.3,
+            }
+            for split, by in (("train", 0.5), ("val", 0.4))
+        }
+        _write(tmp_path / "layers/nmnist-conv", "tess_plus", seed, alone=alone)
+    rows = list(study["layers"].table("nmnist-conv", "N-MNIST"))
+    assert rows[2] == "| tess_plus, local only (2) | conv1 | 51.0 ± 1.4 | 41.0 ± 1.4 |"
+    assert [row.split(" | ")[1] for row in rows[2:-1]] == ["conv1", "conv2", "readout", "together"]
+    assert rows[-2] == "|  | together | 80.0 ± 0.0 | 70.0 ± 0.0 |"
+
+
+def test_a_trial_hears_every_layer(study: dict[str, ModuleType], tmp_path: Path) -> None:
+    """One short run on embedded data: numbers of both splits, and the command asked for them."""
+    job = study["jobs"].Job(
+        "layers/keywords-fc", "plus", 1, "keywords-fc/tess_plus",
+        ("epochs=1", "data.limit=40"), layers=True,
+    )  # fmt: skip
+    asked = argparse.Namespace(runs=tmp_path / "runs", records=tmp_path, data_root=None)
+    subprocess.run(job.line(asked), check=True, capture_output=True)
+    record = json.loads((tmp_path / job.record).read_text())
+    assert "--layers" in record["command"]
+    for split in ("train", "val"):
+        alone = record["alone"][split]
+        assert set(alone["layers"]) == {"hidden1", "hidden2"}
+        assert 0.0 <= alone["readout"] <= 1.0 and 0.0 <= alone["together"] <= 1.0
+    assert record["alone"]["val"]["together"] == record["val_accuracy"]
