@@ -17,7 +17,7 @@ PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "bptt": ("BPTT, beside it", "bptt", ()),
     "tess": ("TESS, beside it", "tess", ()),
     "plus": ("`tess_plus`: a basis that learns, running statistics, votes", "tess_plus", ()),
-    "silent": ("without votes", "tess_plus", ("rule.votes=false",)),
+    "silent": ("without votes", "tess_plus", CONTESTANTS["tess_plus-silent"].settings),
     "nostats": ("without running statistics", "tess_plus", ("model.norm_momentum=none",)),
     "silent-nostats": (
         "without both: a basis that learns",

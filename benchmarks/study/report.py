@@ -52,6 +52,7 @@ and not meant to be; they compare rules.
 TUNED = """\
 What was tuned before these tables: of `tess_plus`,
 {plus}.
+Without votes, on small nets: {silent}.
 Its basis alone, on small nets: {basis}.
 Of TESS on the small nets the decay of its latents, by hand (docs/compare_nmnist.md), which
 `tess_plus` has from it. Of the other rules nothing but the grid.
@@ -170,7 +171,9 @@ def page() -> Iterator[str]:
     if records("final/cifar10"):
         yield "![Validation curves of the final runs on CIFAR-10](results_curves.png)\n"
     yield TUNED.format(
-        plus=CONTESTANTS["tess_plus"].tuned, basis=CONTESTANTS["tess_plus-basis"].tuned
+        plus=CONTESTANTS["tess_plus"].tuned,
+        silent=CONTESTANTS["tess_plus-silent"].tuned,
+        basis=CONTESTANTS["tess_plus-basis"].tuned,
     )
     yield from _part(GRIDS, tables.grid)
     yield from _part(COSTS, tables.cost)
