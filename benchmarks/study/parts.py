@@ -13,12 +13,17 @@ from jobs import Job
 
 PLACE = "keywords-fc"
 SEEDS = (10, 11, 12, 13, 14)
+VOTES = CONTESTANTS["tess_plus"].settings
 PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "bptt": ("BPTT, beside it", "bptt", ()),
     "tess": ("TESS, beside it", "tess", ()),
-    "plus": ("`tess_plus`: a basis that learns, running statistics, votes", "tess_plus", ()),
-    "silent": ("without votes", "tess_plus", CONTESTANTS["tess_plus-silent"].settings),
-    "nostats": ("without running statistics", "tess_plus", ("model.norm_momentum=none",)),
+    "plus": ("`tess_plus`: a basis that learns, running statistics, votes", "tess_plus", VOTES),
+    "silent": ("without votes", "tess_plus", ("rule.votes=false",)),
+    "nostats": (
+        "without running statistics",
+        "tess_plus",
+        (*VOTES, "model.norm_momentum=none"),
+    ),
     "silent-nostats": (
         "without both: a basis that learns",
         "tess_plus",
@@ -27,7 +32,7 @@ PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "equal": (
         "all three, one step size for weights, readout and basis",
         "tess_plus",
-        ("rule_factor=1", "readout_factor=1"),
+        (*VOTES, "rule_factor=1", "readout_factor=1"),
     ),
 }
 """By name: what it is, the entry, and its settings."""

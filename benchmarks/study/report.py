@@ -52,7 +52,7 @@ and not meant to be; they compare rules.
 TUNED = """\
 What was tuned before these tables: of `tess_plus`,
 {plus}.
-Without votes, on small nets: {silent}.
+Of its votes by validation: {auto}.
 Its basis alone, on small nets: {basis}.
 Of TESS on the small nets the decay of its latents, by hand (docs/compare_nmnist.md), which
 `tess_plus` has from it. Of the other rules nothing but the grid.
@@ -172,7 +172,7 @@ def page() -> Iterator[str]:
         yield "![Validation curves of the final runs on CIFAR-10](results_curves.png)\n"
     yield TUNED.format(
         plus=CONTESTANTS["tess_plus"].tuned,
-        silent=CONTESTANTS["tess_plus-silent"].tuned,
+        auto=CONTESTANTS["tess_plus-auto"].tuned,
         basis=CONTESTANTS["tess_plus-basis"].tuned,
     )
     yield from _part(GRIDS, tables.grid)

@@ -22,7 +22,7 @@ class Trial(NamedTuple):
 _FACTORS = ("readout_factor=5", "rule_factor=10")
 _ADAPTED = ("rule=tess_plus", "rule.votes=false", *_FACTORS)
 _SILENT = (*_ADAPTED, "model.norm_momentum=0.1")
-_PLUS = ("rule=tess_plus", *_FACTORS, "model.norm_momentum=0.1")
+_PLUS = ("rule=tess_plus", "rule.votes=true", *_FACTORS, "model.norm_momentum=0.1")
 _PLAIN = ("rule=plain",)
 
 TRIALS: dict[str, Trial] = {

@@ -262,7 +262,7 @@ def test_parts_are_taken_away_from_one_run(
         settle(config)
         if parts.PARTS[name][1] == "tess_plus":
             changed = {k for k in {*flat(config), *whole} if flat(config).get(k) != whole.get(k)}
-            assert len(changed) == len(parts.PARTS[name][2]), name
+            assert len(changed) == len({*parts.PARTS[name][2]} - {*parts.VOTES}), name
     monkeypatch.setattr(parts, "chosen", lambda place, entry: None)
     assert not list(parts.jobs())
 

@@ -14,17 +14,21 @@ from localspike import Learner, models, rules
 from localspike.config import override
 from localspike.errors import ConfigError, DataError
 from localspike.learn.loss import SquaredError
-from localspike.learn.opinions import opinions
+from localspike.learn.metrics import read_journal
+from localspike.learn.opinions import choose_votes, opinions
 from localspike.learn.votes import Votes
 from localspike.nn import Network
 from localspike.recipes.registry import recipe
 from localspike.recipes.run import train
-from localspike.recipes.use import evaluate_run, load_run, predict_files
+from localspike.recipes.use import evaluate_run, layers_of_run, load_run, predict_files
 from localspike.rules import Rule
 from localspike.rules.class_basis import BoundClassBasis, ClassBasis
 from localspike.rules.signal import BlockInfo, Knowledge, Told
 
 STEPS, BATCH, CLASSES = 12, 5, 4
+
+
+TINY = ["rule=tess_plus", "data.limit=60", "epochs=2", "rule_factor=10", "hidden=20"]
 
 
 def made(kind: str) -> Network:
@@ -78,7 +82,7 @@ def _windows(x: Tensor, k: int) -> Tensor:
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_votes_are_the_layers_own_logits(kind: str, lean: bool, lengths: Tensor | None) -> None:
     net = made(kind)
-    rule = rules.tess_plus(latent_decay=0.7)
+    rule = rules.tess_plus(latent_decay=0.7, votes=True)
     schedule = "layerwise" if lean else "streaming"
     learner = Learner(net, rule, torch.optim.SGD(net.parameters(), 0.1), schedule=schedule)  # type: ignore[arg-type]
     frames, labels = frames_of(net)
@@ -97,7 +101,7 @@ def test_votes_are_the_layers_own_logits(kind: str, lean: bool, lengths: Tensor 
 def test_votes_of_a_long_sequence_in_parts_are_those_of_the_whole() -> None:
     net = made("mlp")
     frames, labels = frames_of(net, 700)
-    learner = Learner(net, rules.tess_plus(latent_decay=0.7))
+    learner = Learner(net, rules.tess_plus(latent_decay=0.7, votes=True))
     assert learner.lean
     torch.testing.assert_close(
         learner.evaluate(frames, labels).logits, by_hand(learner, frames, None)
@@ -116,7 +120,7 @@ def test_learning_does_not_hear_votes() -> None:
 
 def test_a_trained_run_answers_as_it_was_judged(tmp_path: Path) -> None:
     """`eval` and `predict` use the trained basis from the checkpoint, not a fresh one."""
-    changes = ["rule=tess_plus", "data.limit=60", "epochs=2", "rule_factor=10", "hidden=20"]
+    changes = [*TINY, "rule.votes=true"]
     result = train(override(recipe("keywords-tess"), changes), tmp_path / "run", bar=False)
     run = load_run(tmp_path / "run")
     assert run.own and evaluate_run(run).accuracy == result.test_accuracy
@@ -132,9 +136,11 @@ def test_values_have_no_votes() -> None:
     net = made("mlp")
     frames, _ = frames_of(net)
     values = torch.zeros(BATCH, CLASSES, dtype=torch.float64)
-    learner = Learner(net, rules.tess_plus(), loss=SquaredError())
-    found = learner.evaluate(frames, values).logits
-    torch.testing.assert_close(found, net(frames).detach())
+    for votes in (True, "auto"):
+        learner = Learner(net, rules.tess_plus(votes=votes), loss=SquaredError())  # type: ignore[arg-type]
+        found = learner.evaluate(frames, values).logits
+        torch.testing.assert_close(found, net(frames).detach())
+        assert not learner.credit.chooses_votes
 
 
 @pytest.mark.parametrize("lengths", [None, torch.tensor([12, 7, 9, 3, 12])], ids=["all", "padded"])
@@ -207,3 +213,64 @@ def test_no_samples_no_opinions() -> None:
     empty.batches = lambda: iter(())  # type: ignore[method-assign]
     with pytest.raises(DataError, match="nothing to evaluate"):
         opinions(learner, empty)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("better", ["readout", "layers", "neither"])
+def test_validation_decides_who_is_heard(better: str) -> None:
+    """Labels are what the readout says, what all say, or both: the better one answers after."""
+    net = made("mlp")
+    learner = Learner(
+        net, rules.tess_plus(latent_decay=0.7), torch.optim.SGD(net.parameters(), 0.1)
+    )
+    frames, labels = frames_of(net)
+    for _ in range(3):
+        learner.fit(frames, labels)
+    heard = _heard(learner, frames)
+    alone, together = heard["readout"].sum(0), by_hand(learner, frames, None)
+    assert not torch.equal(alone.argmax(1), together.argmax(1))
+    torch.testing.assert_close(learner.evaluate(frames, labels).logits, alone)  # nothing chosen
+    wanted = {"readout": alone, "layers": together, "neither": torch.zeros(BATCH, CLASSES)}[better]
+    true = wanted.argmax(1) if better != "neither" else (alone + together).argmin(1)
+    found = choose_votes(learner, Once(frames, true, None))  # type: ignore[arg-type]
+    assert found.samples == BATCH and found.accuracy == (better != "neither")
+    assert learner.credit.heard is (better == "layers")
+    answer = learner.evaluate(frames, true).logits
+    torch.testing.assert_close(answer, together if better == "layers" else alone)
+    state = learner.state_dict()
+    other = Learner(net, rules.tess_plus(latent_decay=0.7))
+    other.load_state_dict(state)
+    assert other.credit.heard is learner.credit.heard
+    del state["votes.heard"]  # saved before there was a choice
+    other.load_state_dict(state)
+    assert other.credit.heard
+
+
+def test_a_run_chooses_on_validation_and_keeps_to_it(tmp_path: Path) -> None:
+    """Its journal says who is heard; test, `eval`, `predict` and a resumed run answer so."""
+    result = train(override(recipe("keywords-tess"), TINY), tmp_path / "run", bar=False)
+    last = [line for line in read_journal(tmp_path / "run") if line["kind"] == "epoch"][-1]
+    run = load_run(tmp_path / "run")
+    said = layers_of_run(run, "val")
+    fixed = {
+        votes: evaluate_run(
+            run._replace(config=override(run.config, [f"rule.votes={votes}"])), "val"
+        ).accuracy
+        for votes in ("true", "false")
+    }
+    assert result.val_accuracy == max(fixed.values()) == said.together
+    assert last["votes_heard"] == (fixed["true"] > fixed["false"])
+    assert bool(run.own["votes.heard"]) == last["votes_heard"]
+    assert evaluate_run(run).accuracy == result.test_accuracy
+    plain = train(
+        override(recipe("keywords-tess"), [*TINY, "rule.votes=false"]), tmp_path / "b", bar=False
+    )
+    journal = read_journal(tmp_path / "b")
+    assert not any("votes_heard" in line for line in journal)
+    assert plain.val_accuracy == fixed["false"]  # learning hears no votes
+
+
+def test_votes_are_yes_no_or_auto() -> None:
+    with pytest.raises(ConfigError, match="votes"):
+        ClassBasis("adapted", votes="maybe")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"rule\.votes"):
+        override(recipe("keywords-tess"), ["rule=tess_plus", "rule.votes=maybe"])

@@ -95,7 +95,7 @@ SIGMOID = rules.SigmoidDerivative(4.0)
         (
             rules.tess_plus(),
             E(0.5, 0.2, 1.0, 0.0),
-            ClassBasis("adapted", "l2", votes=True),
+            ClassBasis("adapted", "l2", votes="auto"),
             rules.Triangle(),
         ),
         (rules.etlp(), SynapseTrace(0.0), Projection("drtp"), rules.Triangle()),

@@ -12,6 +12,8 @@ from ..nn.network import Network
 from .credit import Credit
 
 Precision = Literal["auto", "float32", "bf16"]
+HEARD = "votes.heard"
+"""In a learner's saved state: whether layers that may vote are heard."""
 
 
 def compute_dtype(precision: str, device: torch.device) -> tuple[torch.dtype | None, str]:
@@ -105,3 +107,5 @@ def load_own(credit: Credit, state: dict[str, Tensor]) -> None:
         )
     for name, parameter in own.items():
         parameter.copy_(state[f"own.{name}"])
+    if credit.chooses_votes:  # before there was a choice, layers that could vote were heard
+        credit.heard = bool(state.get(HEARD, True))

@@ -47,8 +47,14 @@ class Credit:
         self.companion: CompanionStream | None = None
         self.bound: dict[str, BoundSignal] = {}
         self.bind()
+        self.heard = not self.chooses_votes
         self.eligibilities = self._bind_eligibilities()
         self.recentred = self._find_recentred()
+
+    @property
+    def chooses_votes(self) -> bool:
+        """Whether validation decides if layers that vote are ``heard`` when the net is judged."""
+        return getattr(self.rule.signal, "votes", None) == "auto" and self.loss.of_classes
 
     # -- binding ---------------------------------------------------------------------------
 

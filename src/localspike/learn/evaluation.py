@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -32,24 +32,43 @@ class Evaluation(NamedTuple):
         return int(self.confusion.sum())
 
 
+class Tally:
+    """What is counted while a split is judged batch by batch."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+        self.counts: Tensor | None = None
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, rates: Mapping[str, float]) -> None:
+        """Take in one batch: mean loss, logits [B, C], labels [B]."""
+        self.meter.add(loss, logits, labels, rates)
+        found = confusion(logits, labels).cpu()
+        self.counts = found if self.counts is None else self.counts + found
+
+    def whole(self) -> Evaluation:
+        """All of it.
+
+        Raises
+        ------
+        DataError
+            If there was no batch.
+        """
+        if self.counts is None:
+            raise DataError(
+                "nothing to evaluate", got="an empty split", expected="a sample or more"
+            )
+        means = self.meter.means()
+        return Evaluation(means["loss"], means["accuracy"], means["rates"], self.counts)
+
+
 def evaluate(
     learner: Evaluates, feed: Feed, between: Callable[[], None] | None = None
 ) -> Evaluation:
     """Judge every batch of ``feed``; ``between`` is called after each and may raise to stop."""
-    meter, counts = Meter(), None
+    tally = Tally()
     for frames, labels, lengths in feed.batches():
         result = learner.evaluate(frames, labels, lengths)
-        meter.add(result.loss, result.logits, labels, result.rates)
-        found = confusion(result.logits, labels).cpu()
-        counts = found if counts is None else counts + found
+        tally.add(result.loss, result.logits, labels, result.rates)
         if between is not None:
             between()
-    if counts is None:
-        raise nothing_to_judge()
-    means = meter.means()
-    return Evaluation(means["loss"], means["accuracy"], means["rates"], counts)
-
-
-def nothing_to_judge() -> DataError:
-    """What is raised for a split without samples."""
-    return DataError("nothing to evaluate", got="an empty split", expected="a sample or more")
+    return tally.whole()

@@ -14,7 +14,15 @@ from ..nn.network import Network, masked_sum
 from ..rules.base import Rule
 from .bptt import ThroughTimeSchedule
 from .capture import Capture
-from .checks import Precision, adopt_own, check_optimizer, check_tensors, compute_dtype, load_own
+from .checks import (
+    HEARD,
+    Precision,
+    adopt_own,
+    check_optimizer,
+    check_tensors,
+    compute_dtype,
+    load_own,
+)
 from .credit import Credit
 from .diagnose import all_finite, explain, gradient_norms, state_is_finite
 from .gradients import Gradients
@@ -344,6 +352,7 @@ class Learner(StreamLearning):
         """What a bit-identical continuation needs beside net and optimiser: flat, all tensors."""
         state = {"generator": self.generator.get_state(), "gathered": torch.tensor(self.gathered)}
         state |= {f"own.{n}": p.detach() for n, p in self.credit.own_parameters().items()}
+        state |= {HEARD: torch.tensor(self.credit.heard)} if self.credit.chooses_votes else {}
         state |= self._seen.state_dict()
         if self.gathered:
             grads = {n: p.grad for n, p in self._named_parameters() if p.grad is not None}

@@ -1,14 +1,13 @@
-"""What each layer of a net says by itself: the accuracy of local predictions on a split."""
+"""Nets whose layers predict the class themselves: how well each does, and who is to be heard."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
-
-from torch import Tensor
 
 from ..errors import ConfigError
 from ..nn.network import masked_sum
-from .evaluation import nothing_to_judge
+from .evaluation import Evaluation, Tally
 from .feed import Feed
 from .learner import Learner
 from .metrics import Meter
@@ -40,7 +39,7 @@ def opinions(learner: Learner, feed: Feed) -> Opinions:
     """
     _require_voters(learner)
     meters: dict[str, Meter] = {}
-    readout, together = Meter(), Meter()
+    readout, together = Tally(), Tally()
     for frames, labels, lengths in feed.batches():
         votes = Votes(learner.credit, every=True)
         result = learner.evaluate(frames, labels, lengths, votes)
@@ -48,12 +47,37 @@ def opinions(learner: Learner, feed: Feed) -> Opinions:
         together.add(result.loss, result.logits, labels, {})
         readout.add(result.loss, masked_sum(votes.readout, lengths), labels, {})
         for name, logits in votes.alone().items():
-            said: Tensor = masked_sum(logits, lengths)
+            said = masked_sum(logits, lengths)
             meters.setdefault(name, Meter()).add(result.loss, said, labels, {})
-    if not readout.count:
-        raise nothing_to_judge()
     layers = {name: meter.means()["accuracy"] for name, meter in meters.items()}
-    return Opinions(layers, readout.means()["accuracy"], together.means()["accuracy"])
+    return Opinions(layers, readout.whole().accuracy, together.whole().accuracy)
+
+
+def choose_votes(
+    learner: Learner, feed: Feed, between: Callable[[], None] | None = None
+) -> Evaluation:
+    """Judge ``feed`` with and without the layers' votes; from now on the better way is the net's.
+
+    For rules whose ``votes`` are "auto"; where both are equal the readout answers alone. Learning
+    hears no votes, so that this may be done at any time, on samples that are not the test's.
+
+    Raises
+    ------
+    DataError
+        If there are no samples.
+    """
+    alone, together = Tally(), Tally()
+    for frames, labels, lengths in feed.batches():
+        votes = Votes(learner.credit, heard=True)
+        result = learner.evaluate(frames, labels, lengths, votes)
+        assert votes.readout is not None  # it has been evaluated
+        together.add(result.loss, result.logits, labels, result.rates)
+        alone.add(result.loss, masked_sum(votes.readout, lengths), labels, result.rates)
+        if between is not None:
+            between()
+    by_readout, by_all = alone.whole(), together.whole()
+    learner.credit.heard = by_all.accuracy > by_readout.accuracy
+    return by_all if learner.credit.heard else by_readout
 
 
 def _require_voters(learner: Learner) -> None:

@@ -23,6 +23,7 @@ from .feed import Feed
 from .fptt import FPTT
 from .interrupt import Interrupted, Paused, StopRequest
 from .metrics import Journal, Meter
+from .opinions import choose_votes
 from .pack import layout
 from .progress import Progress
 
@@ -178,7 +179,9 @@ class Trainer:
     def _close_epoch(self) -> None:
         if isinstance(self.optimizer, FPTT):
             self.optimizer.settle()  # what is judged and saved are its averaged weights
-        judged = evaluate(self.learner, self.validation, self._leave_if_asked)
+        chooses = self._chooses_votes()
+        judge = choose_votes if chooses else evaluate
+        judged = judge(self.learner, self.validation, self._leave_if_asked)
         trained = self.epoch_meter.means()
         self._write(
             "epoch",
@@ -188,6 +191,7 @@ class Trainer:
                 "val_loss": judged.loss,
                 "val_accuracy": judged.accuracy,
                 "rates": trained["rates"],
+                **({"votes_heard": self.learner.credit.heard} if chooses else {}),
             },
         )
         if self.plan.schedule_every == "epoch":
@@ -200,6 +204,10 @@ class Trainer:
         if saved:
             self.save()
         self._leave_if_asked(saved)
+
+    def _chooses_votes(self) -> bool:
+        """Whether validation decides who is heard; a learner of another kind need not know."""
+        return getattr(getattr(self.learner, "credit", None), "chooses_votes", False)
 
     def _schedule(self, loss: float = math.inf) -> None:
         if self.scheduler is None:

@@ -15,17 +15,20 @@ from .credit import Credit
 class Votes:
     """Logits of the blocks whose signal votes, over one batch; parts of the time come in order.
 
-    ``every`` hears all blocks that predict the class, whether or not they count in `over`. Values
-    have no votes: what layers say of them does not add up.
+    ``every`` hears all blocks that predict the class, whether or not they count in `over`. Of
+    those that vote ``heard`` says whether they count, by default as `Credit.heard`. Values have no
+    votes: what layers say of them does not add up.
     """
 
-    def __init__(self, credit: Credit, every: bool = False) -> None:
+    def __init__(self, credit: Credit, every: bool = False, heard: bool | None = None) -> None:
+        heard = credit.heard if heard is None else heard
         # A user's signal may have an attribute of this name that means something else.
-        counted = {n: b for n, b in credit.bound.items() if getattr(b, "votes", None) is True}
+        voting = {n: b for n, b in credit.bound.items() if getattr(b, "votes", None) is True}
+        counted = voting if heard else {}
         asked = {n: b for n, b in credit.bound.items() if _predicts(b)}
-        voting = asked | counted if every else counted
+        found = asked | counted if every else counted
         of_classes = credit.loss.of_classes
-        self.voters = {n: voting[n] for n in credit.bound if n in voting} if of_classes else {}
+        self.voters = {n: found[n] for n in credit.bound if n in found} if of_classes else {}
         self.counted = frozenset(counted) if of_classes else frozenset()
         self.readout: Tensor | None = None
         self._states: dict[str, Any] = {}

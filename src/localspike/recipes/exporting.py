@@ -20,10 +20,11 @@ from ..export.fixed import DTYPES, HEADROOM, Dtype, in_fixed_point
 from ..export.plan import Mode, numbers
 from ..export.readme import readme
 from ..export.write import budget_table, files_of
+from ..learn import Learner
 from ..learn.credit import Credit
 from ..learn.loss import CrossEntropy
+from ..learn.votes import Votes
 from ..nn import fold
-from ..rules import Rule
 from .use import Run, learner_of, load_run
 from .whole import write_folder
 
@@ -145,7 +146,7 @@ def plan_of_run(run: Run, learn: str) -> Plan:
     if learns:
         _check_loss(config)
     plan = plan_of(net, learner.rule, matrices_of(learner.credit), learns, config.recipe)
-    return replace(plan, notes=tuple(_notes(run, learner.rule, plan)))
+    return replace(plan, notes=tuple(_notes(run, learner, plan)))
 
 
 def blocks_asked(learn: str, names: list[str]) -> list[str]:
@@ -182,7 +183,7 @@ def matrices_of(credit: Credit) -> dict[str, Tensor]:
     return found
 
 
-def _notes(run: Run, rule: Rule, plan: Plan) -> Iterator[str]:
+def _notes(run: Run, learner: Learner, plan: Plan) -> Iterator[str]:
     config, shape = run.config, list(run.net.sample_shape)
     if len(shape) == 3:
         yield f"Input i is channel i % {shape[0]} of pixel i // {shape[0]}, row by row."
@@ -190,7 +191,7 @@ def _notes(run: Run, rule: Rule, plan: Plan) -> Iterator[str]:
         yield "Inputs are numbered as a sample's frame is flattened, channels outermost."
     if any(layer.basis is not None and layer.signal == "class" for layer in plan.layers):
         yield "Stored bases stay as they are."
-    if getattr(rule.signal, "votes", False):
+    if Votes(learner.credit).counted:
         yield "Layers do not vote beside the readout."
     if config.data.options.get("counts") is not True:
         yield "It was trained on whether there was an event: give 1 for any number."

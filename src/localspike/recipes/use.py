@@ -20,7 +20,7 @@ from ..data.files import load_arrays
 from ..errors import DataError, ShapeError
 from ..learn import Learner
 from ..learn.checkpoint import CheckpointStore, check_same_model
-from ..learn.checks import load_own
+from ..learn.checks import HEARD, load_own
 from ..learn.evaluation import Evaluation, evaluate
 from ..learn.opinions import Opinions, opinions
 from ..learn.pack import layout
@@ -33,7 +33,7 @@ DataRoot = str | os.PathLike[str] | None
 
 
 class Run(NamedTuple):
-    """A trained run, ready for use; ``own`` are the trained tensors of its rule."""
+    """A trained run, ready for use; ``own`` is what its rule has learnt beside the weights."""
 
     config: RunConfig
     net: Network
@@ -65,7 +65,7 @@ def load_run(
     classes = data.info(config.data.name).classes
     step = checkpoint.entry("step")
     learned = checkpoint.state["learner"]
-    own = {name: x for name, x in learned.items() if name.startswith("own.")}
+    own = {name: x for name, x in learned.items() if name.startswith("own.") or name == HEARD}
     return Run(config, net.to(there), there, checkpoint.name, step, classes, own)
 
 

@@ -20,6 +20,7 @@ Basis = Literal[
     "integer_square", "sine_square", "cosine", "hadamard", "random", "trained", "adapted"
 ]
 Mixing = Literal["none", "gain", "matrix"]
+Votes = bool | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class ClassBasis(Signal):
         M: "none", "gain" (one trained factor per class, LLS-M) or "matrix" (a trained C×C
         matrix, LLS-M×M); both begin as the identity.
     votes:
-        Whether z is added to the readout's logits when a net is judged (`Learner.evaluate`).
+        Whether z is added to the readout's logits when a net is judged (`Learner.evaluate`);
+        "auto": where that is better on validation (`learn.opinions.choose_votes`).
 
     Source: TESS (arXiv 2502.01837) eq. (9)–(12); LLS (arXiv 2405.15868) for scale, cosine and
     mixing; DECOLLE (Kaiser et al. 2020) for the random readout.
@@ -65,7 +67,7 @@ class ClassBasis(Signal):
     latent_decay: float = 0.0
     mixing: Mixing = "none"
     seed: int = 0
-    votes: bool = False
+    votes: Votes = False
 
     def __post_init__(self) -> None:
         known = (*BASES, "random", "trained", "adapted")
@@ -87,6 +89,8 @@ class ClassBasis(Signal):
             raise ConfigError(
                 "unknown mixing", got=self.mixing, expected="'none', 'gain' or 'matrix'"
             )
+        if self.votes not in (True, False, "auto"):
+            raise ConfigError("votes", got=repr(self.votes), expected="True, False or 'auto'")
 
     def bind(self, block: BlockInfo, like: Tensor) -> BoundClassBasis:
         """The working form for one block; B is generated in the dtype and device of ``like``."""
@@ -183,8 +187,8 @@ class BoundClassBasis:
 
     @property
     def votes(self) -> bool:
-        """Whether its logits count when a net is judged."""
-        return self.spec.votes
+        """Whether its logits may count when a net is judged."""
+        return bool(self.spec.votes)
 
     def vote(self, output: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """z [T, B, C] of the block's output [T, B, ...], from the latents' ``state`` and to it."""

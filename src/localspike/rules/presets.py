@@ -10,7 +10,7 @@ from typing import Literal
 from ..errors import ConfigError
 from ..kernels.surrogate import ArcTangent, FastSigmoid, SigmoidDerivative, Surrogate, Triangle
 from .base import Rule
-from .class_basis import ClassBasis, Scale
+from .class_basis import ClassBasis, Scale, Votes
 from .eligibility import ThroughTime, TwoTrace
 from .projection import Projection
 from .signal import Backprop, Signal, Silent
@@ -72,7 +72,7 @@ def tess_plus(
     scale: Scale = "l2",
     pool: int | None = None,
     latent_decay: float = 0.0,
-    votes: bool = True,
+    votes: Votes = "auto",
     surrogate: SurrogateName = "triangle",
 ) -> Rule:
     """TESS with a class basis that learns: it begins as the square wave and descends its own loss.
@@ -81,8 +81,10 @@ def tess_plus(
     C × latents numbers a layer, is stored. Its entries are of order one, so its step size wants to
     be larger than that of weights (`optimizer.rule_factor`, 10 in the recipes). On nets with
     running statistics (a model's ``norm_momentum``) the layers learn what they lose otherwise.
-    With ``votes`` a judged net hears every layer's own prediction beside the readout. On the
-    nets of keywords and Braille votes and running statistics cost accuracy (docs/results.md).
+    With ``votes`` a judged net hears every layer's own prediction beside the readout: always,
+    never, or ("auto") where validation after an epoch says that it is better. Layers that have
+    learnt few training samples by heart vote badly, and running statistics cost accuracy there too
+    (keywords, Braille: docs/results.md).
 
     >>> tess_plus().signal.basis
     'adapted'
