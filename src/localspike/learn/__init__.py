@@ -1,9 +1,11 @@
 """Learning: schedules, losses, and the learner that marries network, rule and optimiser."""
 
+from .feed import Feed
 from .fptt import FPTT
 from .learner import Learner
 from .loss import CrossEntropy, SquaredError
 from .online import online
+from .opinions import choose_votes, opinions
 from .outcome import Result
 from .probe import Probe
 from .regulariser import FiringRate
@@ -11,10 +13,13 @@ from .regulariser import FiringRate
 __all__ = [
     "FPTT",
     "CrossEntropy",
+    "Feed",
     "FiringRate",
     "Learner",
     "Probe",
     "Result",
     "SquaredError",
+    "choose_votes",
     "online",
+    "opinions",
 ]
