@@ -92,6 +92,7 @@ class Capturing:
         self._programs: dict[Hashable, _Made] = {}
         self._seen: Counter[Hashable] = Counter()
         self._plain: dict[tuple[Any, ...], Layout] = {}
+        self._unlooked = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies: a copy's network is another, and makes programs of its own."""
@@ -121,6 +122,11 @@ class Capturing:
         if (why := stranger(credit)) is not None:
             self._give_up(why)
         return self.guards
+
+    @property
+    def blind(self) -> int:
+        """How many of the steps that patience lasts are not looked at."""
+        return self.patience // 2 if self.patience > 4 else 0
 
     @property
     def reason(self) -> str:
@@ -153,13 +159,20 @@ class Capturing:
         guards = self.guards
         if guards is None or not guards.hold:
             guards = self._start()
-        if self.obstacle is not None or guards.watched or _in_the_way():
+        if self.obstacle is not None or guards.watched or _in_the_way() or self._early():
             return None
         try:
             return self._step(x, target, state, apply, watch)
         except (Strange, Untraceable) as error:
             self._give_up(str(error))
         return None
+
+    def _early(self) -> bool:
+        """Whether it is too early to look: a key takes a fifth of an eager step's time."""
+        if self._unlooked == self.blind:
+            return False
+        self._unlooked += 1
+        return True
 
     def _give_up(self, why: str) -> None:
         self.obstacle = why
@@ -205,7 +218,7 @@ class Capturing:
     def _worth(self, key: Hashable, tensors: list[Tensor]) -> bool:
         """Whether a step that has no program is to be given one now."""
         self._seen[key] += 1
-        if self._seen[key] < self.patience:
+        if self._seen[key] < self.patience - self.blind:
             if len(self._seen) > _KEYS:
                 self._seen.clear()
                 if not self._programs:
