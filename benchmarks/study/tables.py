@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
+import batchnorm  # noqa: F401 - a model for BPTT, whose cost is told too
 from contest import CONTESTANTS, GRID_EPOCHS, LONG, SEEDS, chosen, grid_of, sources
 from protocol import config_of
 from records import Record, records, values

@@ -30,18 +30,17 @@ MODULES = (
 def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
     monkeypatch.syspath_prepend(str(STUDY))
     yield {name: importlib.import_module(name) for name in MODULES}
-    for name in MODULES:
+    for name in (*MODULES, "batchnorm"):
         sys.modules.pop(name, None)
+    models.MODELS.pop("vgg9_batchnorm", None)  # a model of theirs, registered as it is imported
 
 
 @pytest.fixture
 def ideas(study: dict[str, ModuleType]) -> Iterator[None]:
-    """Rules and models of `ideas.py`, gone after the test."""
+    """Rules of `ideas.py`, gone after the test."""
     plugin = load_plugins([STUDY / "ideas.py"])[0]
     yield
     forget(plugin)
-    models.MODELS.pop("vgg9_batchnorm", None)
-    sys.modules.pop("batchnorm", None)
 
 
 @pytest.mark.usefixtures("ideas")
