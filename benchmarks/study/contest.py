@@ -56,7 +56,8 @@ _VOTES = ("rule.votes=true",)
 _AUTO = ("rule.votes=auto",)
 _AUTO_TUNED = (
     "nothing; that validation decides on votes was thought of after the test of `tess_plus` with\n"
-    "all votes, and the layers' own predictions on validation (below), had been read"
+    "all votes, and the layers' own predictions on validation, had been read; its validation\n"
+    "accuracy is the better of two readings"
 )
 _BASIS = ("rule.votes=false", "model.norm_momentum=none")
 _BASIS_TUNED = (
@@ -77,7 +78,7 @@ CONTESTANTS: dict[str, Contestant] = {
         "BPTT on the net with running statistics", "cifar10-bptt", "bptt", _RUNNING
     ),
     "tess_plus": Contestant(
-        "tess_plus, local only", "cifar10-tess-plus", "tess_plus", _VOTES, tuned=_PLUS_TUNED
+        "tess_plus, all layers vote", "cifar10-tess-plus", "tess_plus", _VOTES, tuned=_PLUS_TUNED
     ),
     "tess_plus-auto": Contestant(
         "tess_plus, votes by validation", "cifar10-tess-plus", "tess_plus", _AUTO, tuned=_AUTO_TUNED

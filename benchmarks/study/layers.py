@@ -1,6 +1,6 @@
 """What each layer predicts by itself, on samples it has learnt from and on others.
 
-Answers why votes help on one data set and harm on another: a layer that knows the training samples
+Asks why votes help on one data set and harm on another: a layer that knows the training samples
 better than the readout does, and others worse, has learnt them by heart. Seeds as in `parts.py`; on
 CIFAR-10 one, that of the grid.
 """
@@ -41,7 +41,7 @@ def rules_of(place: str) -> tuple[str, ...]:
 
 
 def table(place: str, title: str) -> Iterator[str]:
-    """Accuracy of every layer, of the readout and of both together."""
+    """Accuracy of every layer, of the readout and of all together."""
     found = records(f"layers/{place}")
     if not found:
         return
@@ -58,8 +58,9 @@ def table(place: str, title: str) -> Iterator[str]:
 
 
 def voices(record: dict[str, object]) -> list[str]:
-    """Layers from the input on, the readout, and all of them."""
-    return [*record["alone"]["val"]["layers"], "readout", "together"]  # type: ignore[index]
+    """Layers from the input on, the readout, and, where the layers vote, all of them."""
+    all_of_them = ["together"] if record["name"] == "tess_plus" else []
+    return [*record["alone"]["val"]["layers"], "readout", *all_of_them]  # type: ignore[index]
 
 
 def said(record: dict[str, object], split: str, voice: str) -> float:

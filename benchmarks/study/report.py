@@ -105,9 +105,9 @@ paired.
 LAYERS = """\
 ## What each layer says
 
-Accuracy of every layer's own prediction, of the readout alone, and of what is answered: of
-`tess_plus` both together, of the others the readout. Training samples as they are, without crops
-and flips. Rules with the step size that won their grid; seeds that no test has seen, n in brackets.
+Accuracy of every layer's own prediction, of the readout alone and, of `tess_plus`, whose layers
+vote, of all together. Training samples as they are, without crops and flips. Rules with the step
+size that won their grid; seeds that no test has seen, n in brackets.
 """
 
 STUDY = """\

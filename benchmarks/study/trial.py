@@ -23,10 +23,10 @@ from localspike.bench.record import about, write
 from localspike.config.build import Session, load_split, test_feed
 from localspike.errors import LocalspikeError
 from localspike.learn.evaluation import evaluate
+from localspike.learn.hearing import opinions
 from localspike.learn.interrupt import Interrupted
 from localspike.learn.memory import high_water_mib, restart_high_water
 from localspike.learn.metrics import read_journal
-from localspike.learn.opinions import opinions
 from localspike.recipes.begin import begun
 from localspike.recipes.plugin import load_plugins
 from localspike.recipes.run import release_heap

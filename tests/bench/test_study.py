@@ -108,7 +108,7 @@ def test_the_page_is_made_of_records(
     assert "tess_plus closes 80% of the 10.0 points from TESS to BPTT." in text
     assert "rises by 10.00 ± 0.00 points an epoch" in text
     assert "| BPTT | 30.0 | 30.0 | **70.0** | 30.0 | 30.0 |" in text
-    assert "| layerwise | " in rows["| tess_plus, local only"]  # of the last table: cost
+    assert "| layerwise | " in rows["| tess_plus, all layers vote"]  # of the last table: cost
     assert rows["| BPTT"].endswith("| 22 |")  # 21.5
     made = study["summary"].filled("before <!-- study -->old<!-- /study --> after")
     assert "old" not in made and made.startswith("before ") and made.endswith(" after")
@@ -292,7 +292,7 @@ def test_what_layers_say_is_shown_for_both_splits(
         }
         _write(tmp_path / "layers/nmnist-conv", "tess_plus", seed, alone=alone)
     rows = list(study["layers"].table("nmnist-conv", "N-MNIST"))
-    assert rows[2] == "| tess_plus, local only (2) | conv1 | 51.0 ± 1.4 | 41.0 ± 1.4 |"
+    assert rows[2] == "| tess_plus, all layers vote (2) | conv1 | 51.0 ± 1.4 | 41.0 ± 1.4 |"
     assert [row.split(" | ")[1] for row in rows[2:-1]] == ["conv1", "conv2", "readout", "together"]
     assert rows[-2] == "|  | together | 80.0 ± 0.0 | 70.0 ± 0.0 |"
 

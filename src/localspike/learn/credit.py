@@ -47,6 +47,9 @@ class Credit:
         self.companion: CompanionStream | None = None
         self.bound: dict[str, BoundSignal] = {}
         self.bind()
+        # A user's signal may have an attribute of this name that means something else.
+        votes = getattr(rule.signal, "votes", False)
+        self.votes = votes if isinstance(votes, bool | str) else False
         self.heard = not self.chooses_votes
         self.eligibilities = self._bind_eligibilities()
         self.recentred = self._find_recentred()
@@ -54,7 +57,7 @@ class Credit:
     @property
     def chooses_votes(self) -> bool:
         """Whether validation decides if layers that vote are ``heard`` when the net is judged."""
-        return getattr(self.rule.signal, "votes", None) == "auto" and self.loss.of_classes
+        return self.votes == "auto" and self.loss.of_classes
 
     # -- binding ---------------------------------------------------------------------------
 

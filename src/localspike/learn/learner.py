@@ -185,7 +185,8 @@ class Learner(StreamLearning):
         """Loss and logits without learning or dropout.
 
         Where the rule's layers vote, their logits are added to the readout's; the loss is the
-        readout's own, which is what it learns from. ``votes`` are filled with what layers say.
+        readout's own, which is what it learns from. With votes="auto" they are heard once
+        `choose_votes` has said so. New ``votes`` given are filled with what layers say.
         """
         frames, target, _ = self._prepare(frames, labels, lengths, learn=False)
         votes = votes or Votes(self.credit)
@@ -369,6 +370,8 @@ class Learner(StreamLearning):
         self.generator.set_state(state["generator"])
         self.gathered = int(state["gathered"])
         load_own(self.credit, state)
+        if self.credit.chooses_votes and HEARD not in state:
+            self.credit.votes = self.credit.heard = True  # saved before there was a choice
         self._seen.load_state_dict(state)
         self._zero_grad()
         for name, parameter in self._named_parameters():

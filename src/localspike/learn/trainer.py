@@ -21,9 +21,9 @@ from .checkpoint import Checkpoint, CheckpointStore, check_same_model
 from .evaluation import evaluate
 from .feed import Feed
 from .fptt import FPTT
+from .hearing import choose_votes
 from .interrupt import Interrupted, Paused, StopRequest
 from .metrics import Journal, Meter
-from .opinions import choose_votes
 from .pack import layout
 from .progress import Progress
 

@@ -15,6 +15,8 @@ from .credit import Credit
 class Votes:
     """Logits of the blocks whose signal votes, over one batch; parts of the time come in order.
 
+    For one call of `Learner.evaluate`.
+
     ``every`` hears all blocks that predict the class, whether or not they count in `over`. Of
     those that vote ``heard`` says whether they count, by default as `Credit.heard`. Values have no
     votes: what layers say of them does not add up.
@@ -26,7 +28,7 @@ class Votes:
         voting = {n: b for n, b in credit.bound.items() if getattr(b, "votes", None) is True}
         counted = voting if heard else {}
         asked = {n: b for n, b in credit.bound.items() if _predicts(b)}
-        found = asked | counted if every else counted
+        found = asked | voting if every else counted
         of_classes = credit.loss.of_classes
         self.voters = {n: found[n] for n in credit.bound if n in found} if of_classes else {}
         self.counted = frozenset(counted) if of_classes else frozenset()

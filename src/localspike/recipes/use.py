@@ -22,7 +22,7 @@ from ..learn import Learner
 from ..learn.checkpoint import CheckpointStore, check_same_model
 from ..learn.checks import HEARD, load_own
 from ..learn.evaluation import Evaluation, evaluate
-from ..learn.opinions import Opinions, opinions
+from ..learn.hearing import Opinions, opinions, require_voters
 from ..learn.pack import layout
 from ..learn.votes import Votes
 from ..nn import Network
@@ -73,6 +73,8 @@ def learner_of(run: Run) -> Learner:
     """A learner without an optimiser, to judge with: the run's net and its rule's own tensors."""
     learner = build_learner(run.config, run.net, None)
     load_own(learner.credit, run.own)
+    if HEARD not in run.own:  # a run of before there was a choice: layers that could vote did
+        learner.credit.heard = True
     return learner
 
 
@@ -90,8 +92,10 @@ def layers_of_run(run: Run, split: str = "test", data_root: DataRoot = None) -> 
     ConfigError
         If the run's rule has no layers that predict a class.
     """
+    learner = learner_of(run)
+    require_voters(learner)  # before data are read
     feed = test_feed(run.config, load_split(run.config, split, data_root), run.net, run.device)
-    return opinions(learner_of(run), feed)
+    return opinions(learner, feed)
 
 
 def predict_files(run: Run, files: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ class ClassBasis(Signal):
         matrix, LLS-M×M); both begin as the identity.
     votes:
         Whether z is added to the readout's logits when a net is judged (`Learner.evaluate`);
-        "auto": where that is better on validation (`learn.opinions.choose_votes`).
+        "auto": where that is better on validation (`learn.choose_votes`).
 
     Source: TESS (arXiv 2502.01837) eq. (9)–(12); LLS (arXiv 2405.15868) for scale, cosine and
     mixing; DECOLLE (Kaiser et al. 2020) for the random readout.

@@ -82,9 +82,9 @@ def tess_plus(
     be larger than that of weights (`optimizer.rule_factor`, 10 in the recipes). On nets with
     running statistics (a model's ``norm_momentum``) the layers learn what they lose otherwise.
     With ``votes`` a judged net hears every layer's own prediction beside the readout: always,
-    never, or ("auto") where validation after an epoch says that it is better. Layers that have
-    learnt few training samples by heart vote badly, and running statistics cost accuracy there too
-    (keywords, Braille: docs/results.md).
+    never, or ("auto") where validation says that it is better: see `learn.choose_votes`, which
+    `localspike train` calls after every epoch and a loop of your own has to. Layers that know few
+    training samples by heart vote badly (docs/tess_plus.md).
 
     >>> tess_plus().signal.basis
     'adapted'

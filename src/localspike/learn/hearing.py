@@ -15,14 +15,15 @@ from .votes import Votes
 
 
 class Opinions(NamedTuple):
-    """Accuracies: of every layer's own prediction, of the readout alone, and of all that count.
+    """Accuracies: of every layer's own prediction, of the readout alone, and of what is answered.
 
-    ``together`` is what `Learner.evaluate` answers: the readout, and the layers where they vote.
+    ``together`` is the latter: the readout, and the layers beside it where they are ``heard``.
     """
 
     layers: dict[str, float]
     readout: float
     together: float
+    heard: bool
 
 
 def opinions(learner: Learner, feed: Feed) -> Opinions:
@@ -37,7 +38,7 @@ def opinions(learner: Learner, feed: Feed) -> Opinions:
     DataError
         If there are no samples.
     """
-    _require_voters(learner)
+    require_voters(learner)
     meters: dict[str, Meter] = {}
     readout, together = Tally(), Tally()
     for frames, labels, lengths in feed.batches():
@@ -50,7 +51,8 @@ def opinions(learner: Learner, feed: Feed) -> Opinions:
             said = masked_sum(logits, lengths)
             meters.setdefault(name, Meter()).add(result.loss, said, labels, {})
     layers = {name: meter.means()["accuracy"] for name, meter in meters.items()}
-    return Opinions(layers, readout.whole().accuracy, together.whole().accuracy)
+    heard = bool(Votes(learner.credit).counted)
+    return Opinions(layers, readout.whole().accuracy, together.whole().accuracy, heard)
 
 
 def choose_votes(
@@ -59,13 +61,23 @@ def choose_votes(
     """Judge ``feed`` with and without the layers' votes; from now on the better way is the net's.
 
     For rules whose ``votes`` are "auto"; where both are equal the readout answers alone. Learning
-    hears no votes, so that this may be done at any time, on samples that are not the test's.
+    hears no votes, so that this may be done at any time, on samples that are not the test's. A
+    training loop of your own calls it; `localspike train` does after every epoch.
 
     Raises
     ------
+    ConfigError
+        If the rule leaves nothing to choose.
     DataError
         If there are no samples.
     """
+    if not learner.credit.chooses_votes:
+        raise ConfigError(
+            "there is nothing to choose about votes",
+            got=f"rule {learner.rule.name!r} with votes={learner.credit.votes!r}",
+            expected="votes='auto', and classes to tell apart",
+            fix="Use Learner.evaluate",
+        )
     alone, together = Tally(), Tally()
     for frames, labels, lengths in feed.batches():
         votes = Votes(learner.credit, heard=True)
@@ -80,7 +92,8 @@ def choose_votes(
     return by_all if learner.credit.heard else by_readout
 
 
-def _require_voters(learner: Learner) -> None:
+def require_voters(learner: Learner) -> None:
+    """Refuse a net none of whose layers predicts a class."""
     if Votes(learner.credit, every=True).voters:
         return
     raise ConfigError(
