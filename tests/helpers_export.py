@@ -76,6 +76,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "linear, post trace": lambda: (mlp(), rules.tess(post_gain=-0.7, scale="sqrt")),
     "linear, filtered latents": lambda: (mlp(bias=True), rules.tess(latent_decay=0.5)),
     "linear, leaky readout": lambda: (mlp(readout_decay=0.9), rules.tess()),
+    "linear, balanced wave": lambda: (
+        models.mlp(40, (64,), 20), rules.tess(basis="balanced_square"),
+    ),
     "linear, label": lambda: (mlp(), rules.drtp()),
     "linear, random readout": lambda: (mlp(), RANDOM),
     "linear, frozen": lambda: (mlp(), rules.frozen()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from fractions import Fraction
 
 import mpmath
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from localspike import Learner, models, rules
 from localspike.errors import ConfigError
 from localspike.rules.basis import (
+    balanced_increments,
+    balanced_square,
     cosine,
     hadamard,
     integer_square,
@@ -101,7 +104,8 @@ def test_rows_are_distinct(classes: int) -> None:
 
 def test_unknown_basis_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"^unknown basis: got fourier; expected one of \['adapted', 'cosine"
+        ConfigError,
+        match=r"^unknown basis: got fourier; expected one of \['adapted', 'balanced_square",
     ):
         rules.tess(basis="fourier")  # type: ignore[arg-type]
 
@@ -160,3 +164,64 @@ def test_random_basis_is_seeded_uniform_and_of_unit_variance() -> None:
     state = torch.get_rng_state()
     random(2, 3)
     assert torch.equal(state, torch.get_rng_state())
+
+
+DEGENERATE = [(27, 128), (20, 64), (35, 512), (100, 256)]
+"""Classes and latents at which a row of the published wave is constant."""
+
+
+@pytest.mark.parametrize(("classes", "latents"), DEGENERATE)
+def test_the_published_wave_has_constant_rows(classes: int, latents: int) -> None:
+    """In exact arithmetic too; its class has the largest logit of almost any spikes."""
+    exact = true_sign(classes, latents)[:, 1:]  # sin 0 is 0
+    assert float(exact.mean(1).abs().max()) > 0.99
+    for basis, least, most in ((integer_square, 0.9, 1.0), (balanced_square, 0.0, 0.6)):
+        made = basis(classes, latents)
+        constant = int(integer_square(classes, latents).mean(1).abs().argmax())
+        sign = float(integer_square(classes, latents)[constant].mean().sign())
+        spikes = (torch.rand(500, latents) < 0.3).float()
+        won = (sign * (spikes @ made.T)).argmax(1) == constant
+        assert least <= float(won.double().mean()) <= most
+
+
+@pytest.mark.parametrize("latents", [64, 128, 256, 512, 2048])
+def test_a_balanced_wave_has_none_and_no_two_alike(latents: int) -> None:
+    for classes in (*range(2, 61), *((80, 100) if latents > 64 else ())):
+        rows = balanced_square(classes, latents)
+        likeness = (rows @ rows.T / latents).fill_diagonal_(0.0).abs()
+        assert float(rows.mean(1).abs().max()) <= 0.5, classes
+        assert float(likeness.max()) <= 0.5, classes
+
+
+def test_a_balanced_wave_is_a_wave_of_integers() -> None:
+    """Top bits of its own increments, of which only those of degenerate rows have moved."""
+    increments, plain = balanced_increments(27, 128), phase_increments(27)
+    assert [i for i in range(27) if increments[i] != plain[i]]
+    assert sum(a != b for a, b in zip(increments, plain, strict=True)) < 5
+    rows = balanced_square(27, 128)
+    for c, increment in enumerate(increments):
+        for i in (0, 1, 63, 127):
+            assert float(rows[c, i]) == (1.0 if increment * i % 2**32 < 2**31 else -1.0)
+
+
+@pytest.mark.parametrize("latents", [32, 64, 128, 800, 4096])
+def test_of_ten_classes_it_is_the_published_one(latents: int) -> None:
+    assert torch.equal(balanced_square(10, latents), integer_square(10, latents))
+
+
+@pytest.mark.parametrize(("classes", "latents"), [(1, 1), (1, 64), (10, 1), (10, 4), (200, 32)])
+def test_where_too_few_latents_are_it_is_made_all_the_same(classes: int, latents: int) -> None:
+    assert balanced_square(classes, latents).shape == (classes, latents)
+
+
+def test_a_constant_row_is_warned_of() -> None:
+    def learner(classes: int, basis: str) -> Learner:
+        net = models.mlp(5, (128,), classes)
+        return Learner(net, rules.tess(basis=basis))  # type: ignore[arg-type]
+
+    with pytest.warns(UserWarning, match=r"27 classes and 128 latents.*balanced_square"):
+        learner(27, "integer_square")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learner(10, "integer_square")
+        learner(27, "balanced_square")

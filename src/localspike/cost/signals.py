@@ -14,7 +14,7 @@ from ..errors import IllegalError
 from .view import INPUT, View
 
 PROJECTIONS = ("dfa", "sdfa", "drtp", "symmetric", "adaptive")
-GENERATED = ("integer_square", "sine_square", "cosine", "hadamard")
+GENERATED = ("integer_square", "balanced_square", "sine_square", "cosine", "hadamard")
 """Bases that are made anew from two indices; no memory holds them."""
 TRAINED = ("trained", "adapted")
 

@@ -15,7 +15,7 @@ from ..errors import IllegalError
 from ..nn import AvgPool, GlobalAvgPool, MaxPool, Network, Readout, Spiking
 from ..rules import Rule
 from .plan import Floats, Layer, Plan, PoolKind, Shape
-from .refuse import MOST_SIDE, check
+from .refuse import MOST_SIDE, WAVES, check
 
 Matrices = Mapping[str, Tensor]
 """By block: the basis or projection [C, n] of signals that are not generated."""
@@ -212,7 +212,7 @@ def _signal(
     side, window = _latent_map(block, spec["pool"], out)
     latents = out[0] * max(side, 1) ** 2
     scales = {"l2": 0.0, "mean": 1.0 / latents, "sqrt": latents**-0.5}
-    stored = spec["basis"] != "integer_square"
+    wave = spec["basis"] in WAVES
     return {
         "signal": "class",
         "latents": latents,
@@ -221,7 +221,8 @@ def _signal(
         "scale": scales[spec["scale"]] if isinstance(spec["scale"], str) else float(spec["scale"]),
         "latent_unit": 1.0 / (area_side * window) ** 2,
         "latent_decay": spec["latent_decay"],
-        "basis": _stored(block, matrices) if stored else None,
+        "basis": None if wave else _stored(block, matrices),
+        "balanced": spec["basis"] == "balanced_square",
     }
 
 

@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules.basis import phase_increments
+from ..rules.basis import balanced_increments, phase_increments
 
 if TYPE_CHECKING:
     from .fixed import Dtype, Fixed
@@ -105,6 +105,7 @@ class Layer:
     basis: Floats | None = field(default=None, repr=False)
     fixed: Fixed | None = None
     rate: float = 1.0
+    balanced: bool = False
 
     @property
     def is_map(self) -> bool:
@@ -149,8 +150,11 @@ class Layer:
     @property
     def phases(self) -> list[int]:
         """Phase increments of the square wave; none where a basis is stored or none is needed."""
-        wave = self.signal == "class" and self.basis is None
-        return phase_increments(self.classes) if wave else []
+        if self.signal != "class" or self.basis is not None:
+            return []
+        if self.balanced:
+            return balanced_increments(self.classes, self.latents)
+        return phase_increments(self.classes)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from ..describe import BlockDescription, Description
 from ..errors import IllegalError
 
 STORED = ("random", "trained", "adapted")
-BASES = ("integer_square", *STORED)
+WAVES = ("integer_square", "balanced_square")
+BASES = (*WAVES, *STORED)
 SURROGATES = ("Triangle", "FastSigmoid")
 MOST_LAYERS, MOST_SIDE = 32, 15
 

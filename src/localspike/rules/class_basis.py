@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -17,9 +18,19 @@ from .signal import BlockInfo, Knowledge, Signal, Told
 
 Scale = Literal["mean", "sqrt", "l2", "l2_full"] | float
 Basis = Literal[
-    "integer_square", "sine_square", "cosine", "hadamard", "random", "trained", "adapted"
+    "integer_square",
+    "balanced_square",
+    "sine_square",
+    "cosine",
+    "hadamard",
+    "random",
+    "trained",
+    "adapted",
 ]
 Mixing = Literal["none", "gain", "matrix"]
+PUBLISHED = ("integer_square", "sine_square")
+CONSTANT = 0.5
+"""Of a row's |mean|: what a basis of ±1 is warned of, above."""
 Votes = bool | Literal["auto"]
 
 
@@ -35,7 +46,8 @@ class ClassBasis(Signal):
     Parameters
     ----------
     basis:
-        "integer_square" (canonical, integer arithmetic), "sine_square" (the TESS papers' form),
+        "integer_square" (canonical, integer arithmetic), "balanced_square" (the same without
+        constant rows, which it has at some numbers of classes), "sine_square" (the papers' form),
         "cosine", "hadamard", "random" (drawn per block from ``seed``: DECOLLE's local readout), or
         "trained": a local linear classifier that descends its own loss, from random weights, or
         "adapted": the same from "integer_square".
@@ -117,6 +129,8 @@ class BoundClassBasis:
         name, shape = self.spec.basis, (block.classes, self.latents)
         if name in BASES:
             self.basis = BASES[name](*shape).to(like)
+            if name in PUBLISHED:
+                _warn_of_constant_rows(block.name, self.basis)
             return
         if name == "adapted":
             self.adopt("basis", nn.Parameter(BASES["integer_square"](*shape).to(like)))
@@ -234,6 +248,20 @@ class BoundClassBasis:
             m.reshape(-1, *inner), torch.Size((lead.numel(), *event))
         )
         return flat.reshape(shape)
+
+
+def _warn_of_constant_rows(block: str, basis: Tensor) -> None:
+    """Say so where a class's logit is little but the number of spikes."""
+    means = basis.mean(1).abs()
+    if not basis.shape[1] or float(means.max()) <= CONSTANT:
+        return
+    worst = int(means.argmax())
+    warnings.warn(
+        f"block {block!r}: at {len(basis)} classes and {basis.shape[1]} latents the square wave of "
+        f"class {worst} is nearly constant (mean {float(basis[worst].mean()):+.2f}), so that its "
+        "logit counts spikes; basis='balanced_square' has no such row",
+        stacklevel=2,
+    )
 
 
 def _mixed(z: Tensor, mix: Tensor | None) -> Tensor:

@@ -30,7 +30,7 @@ def tess(
     post_gain: float = 1.0,
     pre_gain: float = 1.0,
     scale: Scale = "l2",
-    basis: Literal["integer_square", "sine_square"] = "integer_square",
+    basis: Literal["integer_square", "balanced_square", "sine_square"] = "integer_square",
     pool: int | None = None,
     latent_decay: float = 0.0,
     surrogate: SurrogateName = "triangle",
@@ -42,7 +42,8 @@ def tess(
     Ψ = 0.3·max(1 − |u − θ|, 0), λ_pre = 0.5, λ_post = 0.2, α_pre = 1, α_post = +1 on CIFAR10,
     CIFAR100 and DVS Gesture and 0 on CIFAR10-DVS. The paper leaves the logit scale s open:
     its text has s = 1, its release s = 1/n (``"mean"``); the default here is ``"l2"``.
-    ``latent_decay`` low-passes the latents and is not in the paper (0 = as published).
+    ``latent_decay`` low-passes the latents and is not in the paper (0 = as published). Nor is
+    ``basis="balanced_square"``, for data at whose number of classes the wave has a constant row.
     ``published_code=True`` takes the release's basis and scale (sine form, 1/n); its conv reset
     of 1.0 is a setting of the neuron (``reset_by``).
 
