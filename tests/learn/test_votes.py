@@ -19,6 +19,7 @@ from localspike.learn.loss import SquaredError
 from localspike.learn.metrics import read_journal
 from localspike.learn.votes import Votes
 from localspike.nn import Network
+from localspike.recipes.interchange import export_graph
 from localspike.recipes.registry import recipe
 from localspike.recipes.run import train
 from localspike.recipes.use import evaluate_run, layers_of_run, load_run, predict_files
@@ -296,6 +297,8 @@ def test_a_run_chooses_on_validation_and_keeps_to_it(heard: bool, tmp_path: Path
     answers = torch.tensor([a["logits"] for a in predict_files(run, [tmp_path / "some.npz"])])
     plain = run.net(batch.frames).detach()
     assert torch.allclose(answers, plain, rtol=1e-4, atol=1e-4) is not heard
+    said_there = export_graph(tmp_path / "run", tmp_path / "net.onnx", "onnx").notes
+    assert any("readout answers alone" in note for note in said_there) is heard
     (tmp_path / "run" / "result.json").unlink()  # as if it had been stopped while test was read
     assert train(config, tmp_path / "run", bar=False, resume=True).confusion == result.confusion
 

@@ -225,3 +225,7 @@ def test_a_constant_row_is_warned_of() -> None:
         warnings.simplefilter("error")
         learner(10, "integer_square")
         learner(27, "balanced_square")
+        # With two latents no wave of ten classes is balanced: nothing to advise.
+        few = models.mlp(5, (2,), 10)
+        assert float(integer_square(10, 2).mean(1).abs().max()) == 1.0
+        Learner(few, rules.tess())

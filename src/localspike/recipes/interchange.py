@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from ..export.nir_nodes import RESETS, Reading
 from ..export.nir_read import network_of
 from ..export.onnx_step import onnx_step, states_of
 from ..learn.atomic import write_atomically, writing
+from ..learn.votes import Votes
 from ..nn import Network
 from ..optional import require
-from .use import load_run
+from .use import learner_of, load_run
 
 PathLike = str | os.PathLike[str]
 ELSEWHERE = "name another folder"
+UNHEARD = "Layers vote beside the readout in `localspike eval`; here the readout answers alone."
 PRODUCER = "localspike"
 """Begins an ONNX model that `onnx_step` has made."""
 
@@ -163,8 +165,14 @@ def export_graph(
 ) -> Written:
     """Write a run's network as a NIR graph or an ONNX step; see `write_nir`, `write_onnx`."""
     _target(out, f".{target}")
-    net = load_run(run_folder, "cpu", say).net
-    return write_nir(net, out, dt=dt, gain=gain) if target == "nir" else write_onnx(net, out)
+    run = load_run(run_folder, "cpu", say)
+    if target == "nir":
+        made = write_nir(run.net, out, dt=dt, gain=gain)
+    else:
+        made = write_onnx(run.net, out)
+    if Votes(learner_of(run).credit).counted:
+        return replace(made, notes=(*made.notes, UNHEARD))
+    return made
 
 
 def _target(path: PathLike, suffix: str) -> Path:

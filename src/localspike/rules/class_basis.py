@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..kernels import pool, trace
-from .basis import BASES, random
+from .basis import BASES, balanced_square, random
 from .signal import BlockInfo, Knowledge, Signal, Told
 
 Scale = Literal["mean", "sqrt", "l2", "l2_full"] | float
@@ -251,10 +251,12 @@ class BoundClassBasis:
 
 
 def _warn_of_constant_rows(block: str, basis: Tensor) -> None:
-    """Say so where a class's logit is little but the number of spikes."""
+    """Say so where a class's logit is little but the number of spikes, and need not be."""
     means = basis.mean(1).abs()
     if not basis.shape[1] or float(means.max()) <= CONSTANT:
         return
+    if float(balanced_square(*basis.shape).mean(1).abs().max()) > CONSTANT:
+        return  # too few latents for any wave
     worst = int(means.argmax())
     warnings.warn(
         f"block {block!r}: at {len(basis)} classes and {basis.shape[1]} latents the square wave of "
