@@ -105,7 +105,7 @@ def test_the_page_is_made_of_records(
     text = "\n".join(study["report"].page())
     rows = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
     assert "| 89.5 ± 0.7 (2) | -2.00 [-2.00, -2.00] | space and time | 0.003 |" in text
-    assert "tess_plus closes 80% of the 10.0 points from TESS to BPTT." in text
+    assert "tess_plus, all layers vote, closes 80% of the 10.0 points from TESS to BPTT." in text
     assert "rises by 10.00 ± 0.00 points an epoch" in text
     assert "| BPTT | 30.0 | 30.0 | **70.0** | 30.0 | 30.0 |" in text
     assert "| layerwise | " in rows["| tess_plus, all layers vote"]  # of the last table: cost
