@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,3 +156,32 @@ def test_one_is_singular(command: Callable[..., Said], tmp_path: Path) -> None:
     asked = ["limit=4", "hidden=8", "steps=6", "epochs=1", "--out", tmp_path / "run"]
     said = command("train", "keywords-frozen", *asked)
     assert "on 1 sample after 1 epoch (" in said.out
+
+
+def test_warnings_are_one_line_without_a_place_in_the_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The package's own, in a command and on request; others' as they are, and all after it."""
+    before = warnings.showwarning
+    with pytest.warns(UserWarning, match="of others") as usual, output.warning_plainly():
+        warnings.warn_explicit("of ours", UserWarning, str(output.PACKAGE / "x.py"), 3)
+        warnings.warn_explicit("of others", UserWarning, "/elsewhere/y.py", 7)
+    assert warnings.showwarning is before and len(usual) == 1
+    assert capsys.readouterr().err == "localspike: warning: of ours\n"
+
+
+def test_a_constant_row_of_the_wave_is_said_in_a_line(tmp_path: Path) -> None:
+    """At 27 classes; the command goes on all the same."""
+    (tmp_path / "net.py").write_text(
+        "import sys\n"
+        "from localspike.cli import output\n"
+        "from localspike import Learner, models, rules\n"
+        "with output.warning_plainly():\n"
+        "    for _ in range(2):\n"
+        "        Learner(models.mlp(5, (128,), 27), rules.tess())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "net.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("localspike: warning: block 'hidden1': at 27 classes and 128 latents")

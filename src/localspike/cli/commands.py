@@ -18,7 +18,15 @@ from .costing import Cost
 from .data import Data
 from .exporting import Export
 from .memory import shortage
-from .output import INTERRUPTED, PIPE_CLOSED, REFUSED, signalled, speak_plainly, whisper
+from .output import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    REFUSED,
+    signalled,
+    speak_plainly,
+    warning_plainly,
+    whisper,
+)
 from .parsing import parse
 from .reproducing import Reproduce
 from .showing import Info, List
@@ -51,7 +59,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     speak_plainly()
     try:
-        return _carry_out(arguments)
+        with warning_plainly():
+            return _carry_out(arguments)
     except LocalspikeError as error:
         return _refused(str(error))
     except Interrupted as stopped:

@@ -6,13 +6,16 @@ import codecs
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 PLAIN = "localspike.plain"
+PACKAGE = Path(__file__).parents[1]
 SPELLED = {"±": "+/-", "…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "·": "*", "²": "2"}
 SPELLED |= {"“": '"', "”": '"', "≤": "<=", "≥": ">=", "µ": "u", "→": "->"}
 
@@ -32,6 +35,29 @@ def speak_plainly() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=PLAIN)
+
+
+@contextmanager
+def warning_plainly() -> Iterator[None]:
+    """Within it the package's own warnings are one line each, without a place in its code."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def tell(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if Path(filename).is_relative_to(PACKAGE):
+                whisper(f"localspike: warning: {message}")
+            else:
+                usual(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
