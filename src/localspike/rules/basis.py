@@ -93,7 +93,7 @@ def _likeness(rows: Tensor) -> Tensor:
 def balanced_square(classes: int, latents: int) -> Tensor:
     """`integer_square` with `balanced_increments`: the same where no row of that is degenerate.
 
-    Not in the papers, whose data have 10, 11, 20 and 100 classes.
+    Not in the papers, whose convolutional nets have too many latents for a constant row.
 
     >>> bool((balanced_square(10, 64) == integer_square(10, 64)).all())
     True
