@@ -88,6 +88,10 @@ CASES: dict[str, Callable[[], Case]] = {
         models.convnet(2, 5, image=9, channels=(4, 6), pooling="avg"),
         rules.tess(pool=2, scale="mean"),
     ),
+    "conv, balanced wave": lambda: (
+        models.convnet(2, 27, image=8, channels=(8,)),
+        rules.tess(pool=4, basis="balanced_square"),
+    ),
     "conv, strides": lambda: (
         models.convnet(2, 5, image=13, channels=(4, 6), kernel=5, stride=2), rules.tess(pool=1),
     ),

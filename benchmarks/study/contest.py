@@ -64,6 +64,10 @@ _BASIS_TUNED = (
     "by the trials of its parts on keywords, after the test of `tess_plus` there had been read"
 )
 _BALANCED = ("rule.basis=balanced_square",)
+_BALANCED_TUNED = (
+    "nothing; the row was found, and another wave made, after the test of TESS on Braille had been\n"
+    "read, by what its layer says there (below: one class for all samples)"
+)
 _BATCH = ("model=vgg9_batchnorm", "model.width=0.25")
 _RUNNING = ("model.norm_momentum=0.1",)
 _SWEPT = ("learner.schedule=two_sweep",)
@@ -89,7 +93,11 @@ CONTESTANTS: dict[str, Contestant] = {
     ),
     "tess": Contestant("TESS, local only", "cifar10-tess", "tess"),
     "tess-balanced": Contestant(
-        "TESS, no constant row in its basis", "cifar10-tess", "tess", _BALANCED
+        "TESS, no constant row in its basis",
+        "cifar10-tess",
+        "tess",
+        _BALANCED,
+        tuned=_BALANCED_TUNED,
     ),
     "s_tllr": Contestant("S-TLLR", "cifar10-s-tllr", "s_tllr", images=_SWEPT),
     "ottt": Contestant("OTTT", "cifar10-ottt", "ottt", images=_SWEPT),

@@ -54,6 +54,7 @@ What was tuned before these tables: of `tess_plus`,
 {plus}.
 Of its votes by validation: {auto}.
 Its basis alone, on small nets: {basis}.
+Of TESS without a constant row: {balanced}.
 Of TESS on the small nets the decay of its latents, by hand (docs/compare_nmnist.md), which
 `tess_plus` has from it. Of the other rules nothing but the grid.
 """
@@ -174,6 +175,7 @@ def page() -> Iterator[str]:
         plus=CONTESTANTS["tess_plus"].tuned,
         auto=CONTESTANTS["tess_plus-auto"].tuned,
         basis=CONTESTANTS["tess_plus-basis"].tuned,
+        balanced=CONTESTANTS["tess-balanced"].tuned,
     )
     yield from _part(GRIDS, tables.grid)
     yield from _part(COSTS, tables.cost)

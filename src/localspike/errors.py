@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 
 
+class LocalspikeWarning(UserWarning):
+    """Base of what this library warns of: it goes on, but whoever runs it should know."""
+
+
 class LocalspikeError(Exception):
     """Base of every error this library raises on purpose.
 

@@ -20,6 +20,7 @@ import pytest
 
 from helpers_cli import SMALL, Said, start
 from localspike.cli import output
+from localspike.errors import LocalspikeWarning
 
 LONG = ["keywords-tess", "hidden=20,20", "batch_size=10", "epochs=40", "checkpoint_every=5"]
 LABEL = "a-run-folder-of-a-long-name"
@@ -164,24 +165,20 @@ def test_warnings_are_one_line_without_a_place_in_the_code(
     """The package's own, in a command and on request; others' as they are, and all after it."""
     before = warnings.showwarning
     with pytest.warns(UserWarning, match="of others") as usual, output.warning_plainly():
-        warnings.warn_explicit("of ours", UserWarning, str(output.PACKAGE / "x.py"), 3)
+        warnings.warn_explicit("of\nours", LocalspikeWarning, "x.py", 3)
         warnings.warn_explicit("of others", UserWarning, "/elsewhere/y.py", 7)
     assert warnings.showwarning is before and len(usual) == 1
     assert capsys.readouterr().err == "localspike: warning: of ours\n"
 
 
-def test_a_constant_row_of_the_wave_is_said_in_a_line(tmp_path: Path) -> None:
-    """At 27 classes; the command goes on all the same."""
-    (tmp_path / "net.py").write_text(
-        "import sys\n"
-        "from localspike.cli import output\n"
-        "from localspike import Learner, models, rules\n"
-        "with output.warning_plainly():\n"
-        "    for _ in range(2):\n"
-        "        Learner(models.mlp(5, (128,), 27), rules.tess())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "net.py"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    (line,) = done.stderr.splitlines()
+@pytest.mark.skipif("LOCALSPIKE_DATA" not in os.environ, reason="LOCALSPIKE_DATA (braille) not set")
+def test_a_constant_row_of_the_wave_is_said_in_a_line(
+    command: Callable[..., Said], tmp_path: Path
+) -> None:
+    """Braille has 27 classes: training says so once and goes on, judging does not say it."""
+    run = ["train", "braille-tess", "limit=64", "epochs=1", "hidden=128", "--out", tmp_path / "run"]
+    said = command(*run)
+    assert said.code == 0 and "test accuracy" in said.out
+    (line,) = said.err.splitlines()
     assert line.startswith("localspike: warning: block 'hidden1': at 27 classes and 128 latents")
+    assert command("eval", tmp_path / "run").err == ""

@@ -250,6 +250,8 @@ def test_validation_decides_who_is_heard(better: str) -> None:
     del state["votes.heard"]  # saved before there was a choice: they are heard, and stay so
     other.load_state_dict(state)
     assert other.credit.heard and not other.credit.chooses_votes
+    other.load_state_dict(learner.state_dict())  # another one after it means what it says
+    assert other.credit.chooses_votes and other.credit.heard is learner.credit.heard
 
 
 def test_padded_steps_are_not_asked() -> None:

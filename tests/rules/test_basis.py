@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localspike import Learner, models, rules
-from localspike.errors import ConfigError
+from localspike.errors import ConfigError, LocalspikeWarning
 from localspike.rules.basis import (
     balanced_increments,
     balanced_square,
@@ -172,7 +172,10 @@ DEGENERATE = [(27, 128), (20, 64), (35, 512), (100, 256)]
 
 @pytest.mark.parametrize(("classes", "latents"), DEGENERATE)
 def test_the_published_wave_has_constant_rows(classes: int, latents: int) -> None:
-    """In exact arithmetic too; its class has the largest logit of almost any spikes."""
+    """In exact arithmetic too: of almost any spikes its class has the largest logit, or the least.
+
+    Of 35 classes it is the least: the row is negative.
+    """
     exact = true_sign(classes, latents)[:, 1:]  # sin 0 is 0
     assert float(exact.mean(1).abs().max()) > 0.99
     for basis, least, most in ((integer_square, 0.9, 1.0), (balanced_square, 0.0, 0.6)):
@@ -214,18 +217,37 @@ def test_where_too_few_latents_are_it_is_made_all_the_same(classes: int, latents
     assert balanced_square(classes, latents).shape == (classes, latents)
 
 
-def test_a_constant_row_is_warned_of() -> None:
-    def learner(classes: int, basis: str) -> Learner:
-        net = models.mlp(5, (128,), classes)
-        return Learner(net, rules.tess(basis=basis))  # type: ignore[arg-type]
+def learner(classes: int, latents: int = 128, learns: bool = True, **options: object) -> Learner:
+    net = models.mlp(5, (latents,), classes)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1) if learns else None
+    return Learner(net, rules.tess(**options), optimizer)  # type: ignore[arg-type]
 
-    with pytest.warns(UserWarning, match=r"27 classes and 128 latents.*balanced_square"):
-        learner(27, "integer_square")
+
+@pytest.mark.parametrize(("classes", "latents", "fate"), [(27, 128, "wins"), (35, 512, "never")])
+def test_whoever_learns_by_a_constant_row_is_told(classes: int, latents: int, fate: str) -> None:
+    said = rf"'hidden1': at {classes} classes and {latents} latents.* {fate}.*balanced_square"
+    with pytest.warns(LocalspikeWarning, match=said) as told:
+        learner(classes, latents)
+    assert told[0].filename == __file__  # the line to look at is the user's
+    with pytest.warns(LocalspikeWarning):  # not all can be mended, but most
+        learner(1000, 64)
+
+
+def test_who_need_not_know_is_not_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        learner(10, "integer_square")
-        learner(27, "balanced_square")
-        # With two latents no wave of ten classes is balanced: nothing to advise.
-        few = models.mlp(5, (2,), 10)
-        assert float(integer_square(10, 2).mean(1).abs().max()) == 1.0
-        Learner(few, rules.tess())
+        learner(10)
+        learner(27, basis="balanced_square")
+        learner(27, published_code=True)  # which leaves no choice
+        learner(27, learns=False)
+        learner(10, 2)  # too few latents for any wave
+    assert float(integer_square(10, 2).mean(1).abs().max()) == 1.0
+
+
+def test_bases_are_made_on_the_cpu_wherever_tensors_go() -> None:
+    with torch.device("meta"):
+        assert balanced_increments(27, 96)[0] and not balanced_square(27, 96).is_meta
+    net = models.mlp(5, (128,), 27).to("meta")
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    with pytest.warns(LocalspikeWarning):
+        assert Learner(net, rules.tess(), optimizer).credit.bound["hidden1"].basis.is_meta  # type: ignore[attr-defined]

@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from pathlib import Path
 from typing import Any, TextIO
+
+from ..errors import LocalspikeWarning
 
 FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 PLAIN = "localspike.plain"
-PACKAGE = Path(__file__).parents[1]
 SPELLED = {"±": "+/-", "…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "·": "*", "²": "2"}
 SPELLED |= {"“": '"', "”": '"', "≤": "<=", "≥": ">=", "µ": "u", "→": "->"}
 
@@ -51,8 +51,8 @@ def warning_plainly() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if Path(filename).is_relative_to(PACKAGE):
-                whisper(f"localspike: warning: {message}")
+            if issubclass(category, LocalspikeWarning):
+                whisper(f"localspike: warning: {' '.join(str(message).split())}")
             else:
                 usual(message, category, filename, lineno, file, line)
 

@@ -51,7 +51,7 @@ class Eval:
                     "rates": judged.rates,
                     "classes": list(run.classes),
                     "confusion": judged.confusion.tolist(),
-                    **({} if alone is None else {"layers": alone._asdict()}),
+                    **({} if alone is None else alone._asdict()),
                 }
             )
             return 0

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import ConfigError, DataError, os_advice, os_reason
+from ..errors import ConfigError, DataError, LocalspikeWarning, os_advice, os_reason
 from .cache_codec import decode, encode
 from .cache_file import Damaged
 from .cache_key import call_settings, describe, digest, watched
@@ -31,7 +31,7 @@ OFF, ON = ("", "0", "off", "no", "false"), ("1", "on", "yes", "true")
 Choice = Cache | str | os.PathLike[str] | bool | None
 
 
-class CacheWarning(UserWarning):
+class CacheWarning(LocalspikeWarning):
     """The cache could not be used, or an entry was damaged; the data are right all the same."""
 
 

@@ -153,7 +153,7 @@ class Layer:
         if self.signal != "class" or self.basis is not None:
             return []
         if self.balanced:
-            return balanced_increments(self.classes, self.latents)
+            return list(balanced_increments(self.classes, self.latents))
         return phase_increments(self.classes)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, ConfigError, ShapeError
+from ..errors import CheckpointError, ConfigError, LocalspikeWarning, ShapeError
 from ..nn.network import Network
+from ..rules.class_basis import BoundClassBasis
 from .credit import Credit
 
 Precision = Literal["auto", "float32", "bf16"]
@@ -71,6 +73,14 @@ def check_optimizer(net: Network, optimizer: torch.optim.Optimizer | None) -> No
             "the optimiser holds no parameter of this network",
             fix="Make it with the network's own parameters: Adam(net.parameters())",
         )
+
+
+def advise(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:
+    """Warn of what a learner that learns should know of its signals; at the line that makes it."""
+    for name, bound in credit.bound.items() if optimizer is not None else ():
+        said = bound.advice() if isinstance(bound, BoundClassBasis) else None
+        if said is not None:
+            warnings.warn(f"block {name!r}: {said}", LocalspikeWarning, stacklevel=3)
 
 
 def adopt_own(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:

@@ -47,12 +47,16 @@ class Credit:
         self.companion: CompanionStream | None = None
         self.bound: dict[str, BoundSignal] = {}
         self.bind()
-        # A user's signal may have an attribute of this name that means something else.
-        votes = getattr(rule.signal, "votes", False)
-        self.votes = votes if isinstance(votes, bool | str) else False
-        self.heard = not self.chooses_votes
+        self.forget_choice()
         self.eligibilities = self._bind_eligibilities()
         self.recentred = self._find_recentred()
+
+    def forget_choice(self) -> None:
+        """Votes as the rule has them, and nothing chosen."""
+        # A user's signal may have an attribute of this name that means something else.
+        votes = getattr(self.rule.signal, "votes", False)
+        self.votes = votes if isinstance(votes, bool | str) else False
+        self.heard = not self.chooses_votes
 
     @property
     def chooses_votes(self) -> bool:

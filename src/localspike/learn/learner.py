@@ -18,6 +18,7 @@ from .checks import (
     HEARD,
     Precision,
     adopt_own,
+    advise,
     check_optimizer,
     check_tensors,
     compute_dtype,
@@ -126,6 +127,7 @@ class Learner(StreamLearning):
         check_optimizer(net, optimizer)
         self.credit = Credit(net, rule, self.loss, firing_rate)
         adopt_own(optimizer, self.credit)
+        advise(optimizer, self.credit)
         self.dtype, self.precision_reason = compute_dtype(precision, next(net.parameters()).device)
         device = next(net.parameters()).device
         self.compiles = wanted(compile, device, net.neurons, WORTHWHILE)
@@ -369,6 +371,7 @@ class Learner(StreamLearning):
         """Restore what `state_dict` gave."""
         self.generator.set_state(state["generator"])
         self.gathered = int(state["gathered"])
+        self.credit.forget_choice()
         load_own(self.credit, state)
         if self.credit.chooses_votes and HEARD not in state:
             self.credit.votes = self.credit.heard = True  # saved before there was a choice

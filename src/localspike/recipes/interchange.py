@@ -166,11 +166,12 @@ def export_graph(
     """Write a run's network as a NIR graph or an ONNX step; see `write_nir`, `write_onnx`."""
     _target(out, f".{target}")
     run = load_run(run_folder, "cpu", say)
+    unheard = bool(Votes(learner_of(run).credit).counted)
     if target == "nir":
         made = write_nir(run.net, out, dt=dt, gain=gain)
     else:
         made = write_onnx(run.net, out)
-    if Votes(learner_of(run).credit).counted:
+    if unheard:
         return replace(made, notes=(*made.notes, UNHEARD))
     return made
 

@@ -8,6 +8,8 @@ sine form is the released code's, in float32, where rounding f·i changes up to 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,8 @@ _TURNS_PER_RADIAN_Q64 = 2935890503282001226  # floor(2^64 / 2π)
 _MASK32 = 0xFFFFFFFF
 _GOLDEN = 0x9E3779B9  # 2³² / φ: multiples of it come close to no small fraction of a turn
 _TRIES = 64
+CONSTANT = 0.5
+"""A row of ±1 with a larger |mean| is called constant."""
 
 
 def phase_increments(classes: int) -> list[int]:
@@ -47,41 +51,46 @@ def integer_square(classes: int, latents: int) -> Tensor:
 
 
 def _wave(increments: list[int], latents: int) -> Tensor:
-    steps = torch.tensor(increments, dtype=torch.int64)[:, None]
-    phase = (steps * torch.arange(latents, dtype=torch.int64)) & _MASK32
+    # On the CPU whatever the default device is: numbers are looked at.
+    steps = torch.tensor(increments, dtype=torch.int64, device="cpu")[:, None]
+    phase = (steps * torch.arange(latents, dtype=torch.int64, device="cpu")) & _MASK32
     return (1 - 2 * (phase >> 31)).to(torch.float32)
 
 
-def balanced_increments(classes: int, latents: int) -> list[int]:
+@lru_cache(256)
+def balanced_increments(classes: int, latents: int) -> tuple[int, ...]:
     """`phase_increments`, but for classes whose row would be nearly constant or like another's.
 
     A frequency close to a multiple of 2π has one sign over all latents: one of 27 classes at 128
-    latents, one of 20 at 64, of 35 at 512, of 100 at 256. Spikes are never negative, so the logit
-    of such a class counts them and little else. Its increment is moved on by 2³²/φ until its row's
-    |mean| and |cosine| with every row before are at most 1/2 (of 64 tries the best).
+    latents, one of 20 at 64, of 35 at 512 (but for one), of 100 at 256. Spikes are never negative,
+    so the logit of such a class counts them and little else: it always wins, or never. Its
+    increment is moved on by 2³²/φ until its row's |mean| and |cosine| with every row before are at
+    most 1/2; of 64 tries the best where too few latents leave none.
 
-    >>> balanced_increments(10, 64) == phase_increments(10)
+    >>> list(balanced_increments(10, 64)) == phase_increments(10)
     True
     >>> float(integer_square(27, 128).mean(1).max()), float(balanced_square(27, 128).mean(1).max())
     (1.0, 0.140625)
     """
     plain = phase_increments(classes)
     rows = _wave(plain, latents)
-    if not latents or float(_likeness(rows).max()) <= 0.5:
-        return plain
+    if not latents or float(_likeness(rows).max()) <= CONSTANT:
+        return tuple(plain)
     found: list[int] = []
     rows = rows[:0]
     for increment in plain:
         tried = [(increment + k * _GOLDEN) & _MASK32 for k in range(_TRIES)]
         candidates = _wave(tried, latents)
-        worst = candidates.mean(1).abs()
+        means = candidates.mean(1).abs()
+        worst = means
         if len(rows):
-            worst = torch.maximum(worst, (candidates @ rows.T).abs().amax(1) / latents)
-        fine = (worst <= 0.5).nonzero().flatten()
-        best = int(fine[0]) if len(fine) else int(worst.argmin())
+            worst = torch.maximum(means, (candidates @ rows.T).abs().amax(1) / latents)
+        fine = (worst <= CONSTANT).nonzero().flatten()
+        # A constant row is worse than two alike.
+        best = int(fine[0]) if len(fine) else int((worst + (means > CONSTANT)).argmin())
         found.append(tried[best])
         rows = torch.cat((rows, candidates[best : best + 1]))
-    return found
+    return tuple(found)
 
 
 def _likeness(rows: Tensor) -> Tensor:
@@ -98,7 +107,26 @@ def balanced_square(classes: int, latents: int) -> Tensor:
     >>> bool((balanced_square(10, 64) == integer_square(10, 64)).all())
     True
     """
-    return _wave(balanced_increments(classes, latents), latents)
+    return _wave(list(balanced_increments(classes, latents)), latents)
+
+
+@lru_cache(256)
+def constant_row(classes: int, latents: int) -> tuple[int, float] | None:
+    """The class and mean of `integer_square`'s worst row, where balancing leaves fewer such rows.
+
+    Fewer than 16 latents say nothing of a wave.
+
+    >>> constant_row(27, 128), constant_row(10, 128)
+    ((23, 1.0), None)
+    """
+    if latents < 16:
+        return None
+    means = integer_square(classes, latents).mean(1)
+    bad = int((means.abs() > CONSTANT).sum())
+    if not bad or int((balanced_square(classes, latents).mean(1).abs() > CONSTANT).sum()) >= bad:
+        return None
+    worst = int(means.abs().argmax())
+    return worst, float(means[worst])
 
 
 def sine_square(classes: int, latents: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..kernels import pool, trace
-from .basis import BASES, balanced_square, random
+from .basis import BASES, constant_row, random
 from .signal import BlockInfo, Knowledge, Signal, Told
 
 Scale = Literal["mean", "sqrt", "l2", "l2_full"] | float
@@ -28,9 +27,6 @@ Basis = Literal[
     "adapted",
 ]
 Mixing = Literal["none", "gain", "matrix"]
-PUBLISHED = ("integer_square", "sine_square")
-CONSTANT = 0.5
-"""Of a row's |mean|: what a basis of ±1 is warned of, above."""
 Votes = bool | Literal["auto"]
 
 
@@ -129,8 +125,6 @@ class BoundClassBasis:
         name, shape = self.spec.basis, (block.classes, self.latents)
         if name in BASES:
             self.basis = BASES[name](*shape).to(like)
-            if name in PUBLISHED:
-                _warn_of_constant_rows(block.name, self.basis)
             return
         if name == "adapted":
             self.adopt("basis", nn.Parameter(BASES["integer_square"](*shape).to(like)))
@@ -199,6 +193,21 @@ class BoundClassBasis:
         own = self._own(a * s, plain, error, to_plain) if self.parameters else {}
         return Told(m, state, own)
 
+    def advice(self) -> str | None:
+        """What whoever learns by this signal should know, or None."""
+        if self.spec.basis != "integer_square":
+            return None
+        found = constant_row(*self.basis.shape)
+        if found is None:
+            return None
+        classes, latents = self.basis.shape
+        fate = "wins" if found[1] > 0 else "never wins"
+        return (
+            f"at {classes} classes and {latents} latents the square wave of class {found[0]} is "
+            f"nearly constant (mean {found[1]:+.2f}): it {fate} whatever the layer says; "
+            "rule.basis=balanced_square has fewer such rows or none"
+        )
+
     @property
     def votes(self) -> bool:
         """Whether its logits may count when a net is judged."""
@@ -248,22 +257,6 @@ class BoundClassBasis:
             m.reshape(-1, *inner), torch.Size((lead.numel(), *event))
         )
         return flat.reshape(shape)
-
-
-def _warn_of_constant_rows(block: str, basis: Tensor) -> None:
-    """Say so where a class's logit is little but the number of spikes, and need not be."""
-    means = basis.mean(1).abs()
-    if not basis.shape[1] or float(means.max()) <= CONSTANT:
-        return
-    if float(balanced_square(*basis.shape).mean(1).abs().max()) > CONSTANT:
-        return  # too few latents for any wave
-    worst = int(means.argmax())
-    warnings.warn(
-        f"block {block!r}: at {len(basis)} classes and {basis.shape[1]} latents the square wave of "
-        f"class {worst} is nearly constant (mean {float(basis[worst].mean()):+.2f}), so that its "
-        "logit counts spikes; basis='balanced_square' has no such row",
-        stacklevel=2,
-    )
 
 
 def _mixed(z: Tensor, mix: Tensor | None) -> Tensor:
