@@ -65,8 +65,8 @@ _BASIS_TUNED = (
 )
 _BALANCED = ("rule.basis=balanced_square",)
 _BALANCED_TUNED = (
-    "nothing; the row was found, and another wave made, after the test of TESS on Braille had been\n"
-    "read, by what its layer says there (below: one class for all samples)"
+    "nothing; the row was found, and another wave made, after the test of TESS on Braille had\n"
+    "been read, by what its layer says there (below: one class for all samples)"
 )
 _BATCH = ("model=vgg9_batchnorm", "model.width=0.25")
 _RUNNING = ("model.norm_momentum=0.1",)
