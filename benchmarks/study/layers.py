@@ -7,13 +7,13 @@ CIFAR-10 one, that of the grid.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 
 import parts
 from contest import CONTESTANTS, GRID_SEED, chosen, sources
 from jobs import Job
 from records import records
+from stats import spread
 
 RULES = ("tess_plus", "tess_plus-basis", "tess")
 PLACES = {
@@ -28,16 +28,11 @@ PLACES = {
 
 def jobs() -> Iterator[Job]:
     """Every place, rule and seed, once the grids are whole."""
-    wanted = [f"{place}/{rule}" for place in PLACES for rule in rules_of(place)]
+    wanted = [f"{place}/{rule}" for place in PLACES for rule in RULES]
     for place, rule, source, settings in sources(wanted):
         lr = chosen(place, rule)
         for seed in PLACES[place] if lr is not None else ():
             yield Job(f"layers/{place}", rule, seed, source, (*settings, f"lr={lr!r}"), layers=True)
-
-
-def rules_of(place: str) -> tuple[str, ...]:
-    """Those with a step size there."""
-    return tuple(rule for rule in RULES if chosen(place, rule) is not None)
 
 
 def table(place: str, title: str) -> Iterator[str]:
@@ -51,7 +46,7 @@ def table(place: str, title: str) -> Iterator[str]:
         runs = list(found[rule].values())
         name = f"{CONTESTANTS[rule].title} ({len(runs)})"
         for voice in voices(runs[0]):
-            on = [shown([said(run, split, voice) for run in runs]) for split in ("train", "val")]
+            on = [spread(said(run, split, voice) for run in runs) for split in ("train", "val")]
             yield f"| {name} | {voice} | {' | '.join(on)} |"
             name = ""
     yield ""
@@ -68,10 +63,3 @@ def said(record: dict[str, object], split: str, voice: str) -> float:
     alone = record["alone"][split]  # type: ignore[index]
     found: float = alone[voice] if voice in ("readout", "together") else alone["layers"][voice]
     return found
-
-
-def shown(accuracies: list[float]) -> str:
-    """Mean and deviation in per cent."""
-    points = [100 * x for x in accuracies]
-    spread = f" ± {statistics.stdev(points):.1f}" if len(points) > 1 else ""
-    return f"{statistics.mean(points):.1f}{spread}"

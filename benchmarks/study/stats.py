@@ -46,8 +46,16 @@ def percent(values: Iterable[float]) -> str:
     >>> percent([0.5, 0.52])
     '51.0 ± 1.4 (2)'
     """
+    numbers = list(values)
+    return f"{spread(numbers)} ({len(numbers)})" if numbers else "not run"
+
+
+def spread(values: Iterable[float]) -> str:
+    """Mean ± sd in per cent, of one or more.
+
+    >>> spread([0.5, 0.52]), spread([0.5])
+    ('51.0 ± 1.4', '50.0')
+    """
     numbers = [100 * v for v in values]
-    if not numbers:
-        return "not run"
     sd = f" ± {statistics.stdev(numbers):.1f}" if len(numbers) > 1 else ""
-    return f"{statistics.mean(numbers):.1f}{sd} ({len(numbers)})"
+    return f"{statistics.mean(numbers):.1f}{sd}"

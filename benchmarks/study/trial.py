@@ -85,7 +85,7 @@ def heard(session: Session, data_root: Path | None) -> dict[str, Any]:
     samples = load_split(session.config, "train", data_root)
     known = test_feed(session.config, samples, session.net, session.device)
     feeds = {"train": known, "val": session.validation}
-    return {split: opinions(session.learner, feed)._asdict() for split, feed in feeds.items()}
+    return {split: opinions(session.learner, feed).plain() for split, feed in feeds.items()}
 
 
 def typed(arguments: Sequence[str]) -> list[str]:

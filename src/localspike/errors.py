@@ -9,6 +9,10 @@ class LocalspikeWarning(UserWarning):
     """Base of what this library warns of: it goes on, but whoever runs it should know."""
 
 
+class BasisWarning(LocalspikeWarning):
+    """A class basis is degenerate for this many classes and latents."""
+
+
 class LocalspikeError(Exception):
     """Base of every error this library raises on purpose.
 

@@ -171,7 +171,9 @@ def test_opinions_are_what_each_says_alone(
     assert found.layers == pytest.approx(expected)
     assert found.readout == pytest.approx(float((readout.argmax(-1) == labels).double().mean()))
     total = readout + sum(said.values()) if votes else readout
-    assert found.together == pytest.approx(float((total.argmax(-1) == labels).double().mean()))
+    assert found.answered.accuracy == pytest.approx(
+        float((total.argmax(-1) == labels).double().mean())
+    )
     assert len({*expected.values(), found.readout}) > 1  # they differ
 
 
@@ -292,7 +294,9 @@ def test_a_run_chooses_on_validation_and_keeps_to_it(heard: bool, tmp_path: Path
     assert fixed["true"] != fixed["false"] and (fixed["true"] > fixed["false"]) is heard
     assert last["votes_heard"] is heard and bool(run.own["votes.heard"]) is heard
     said = layers_of_run(run, "val")
-    assert result.val_accuracy == max(fixed.values()) == said.together and said.heard is heard
+    assert (
+        result.val_accuracy == max(fixed.values()) == said.answered.accuracy and said.heard is heard
+    )
     assert evaluate_run(run).accuracy == result.test_accuracy
     batch = keywords("test", limit=30).batch(range(30))
     np.savez(tmp_path / "some.npz", frames=batch.frames.numpy())

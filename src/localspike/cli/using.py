@@ -35,9 +35,8 @@ class Eval:
     def __call__(self) -> int:
         load_plugins(self.plugin)
         run = load_run(self.run, self.device, speaker(self.json))
-        # First what may be refused: judging a split can take long.
         alone = layers_of_run(run, self.split, self.data_root) if self.layers else None
-        judged = evaluate_run(run, self.split, self.data_root)
+        judged = alone.answered if alone else evaluate_run(run, self.split, self.data_root)
         if self.json:
             print_json(
                 {
@@ -51,7 +50,7 @@ class Eval:
                     "rates": judged.rates,
                     "classes": list(run.classes),
                     "confusion": judged.confusion.tolist(),
-                    **({} if alone is None else alone._asdict()),
+                    **({} if alone is None else alone.plain()),
                 }
             )
             return 0
@@ -61,7 +60,7 @@ class Eval:
         )
         if alone is not None:
             answer = "all together, which answers" if alone.heard else "the readout answers alone"
-            rows = [*alone.layers.items(), ("readout", alone.readout), (answer, alone.together)]
+            rows = [*alone.layers.items(), ("readout", alone.readout), (answer, judged.accuracy)]
             say(table([("by itself", "accuracy"), *((name, percent(x)) for name, x in rows)]))
         return 0
 

@@ -125,7 +125,7 @@ class Capturing:
 
     @property
     def blind(self) -> int:
-        """How many of the steps that patience lasts are not looked at."""
+        """How many of the steps that patience lasts are not looked at; of a short one none."""
         return self.patience // 2 if self.patience > 4 else 0
 
     @property

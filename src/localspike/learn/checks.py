@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, ConfigError, LocalspikeWarning, ShapeError
+from ..errors import BasisWarning, CheckpointError, ConfigError, ShapeError
 from ..nn.network import Network
 from ..rules.class_basis import BoundClassBasis
 from .credit import Credit
@@ -80,7 +80,7 @@ def advise(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:
     for name, bound in credit.bound.items() if optimizer is not None else ():
         said = bound.advice() if isinstance(bound, BoundClassBasis) else None
         if said is not None:
-            warnings.warn(f"block {name!r}: {said}", LocalspikeWarning, stacklevel=3)
+            warnings.warn(f"block {name!r}: {said}", BasisWarning, stacklevel=3)
 
 
 def adopt_own(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from ..nn.network import masked_sum
@@ -15,15 +15,33 @@ from .votes import Votes
 
 
 class Opinions(NamedTuple):
-    """Accuracies: of every layer's own prediction, of the readout alone, and of what is answered.
+    """Accuracies of every layer's own prediction and of the readout alone, and what is answered.
 
-    ``together`` is the latter: the readout, and the layers beside it where they are ``heard``.
+    ``answered`` is what `Learner.evaluate` says: the readout, and the layers beside it where they
+    are ``heard``.
     """
 
     layers: dict[str, float]
     readout: float
-    together: float
+    answered: Evaluation
     heard: bool
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON; the accuracy of what is answered is called "together"."""
+        return {
+            "layers": self.layers,
+            "readout": self.readout,
+            "together": self.answered.accuracy,
+            "heard": self.heard,
+        }
+
+
+class _Tallies(NamedTuple):
+    """What is counted of the readout alone, of it and the layers, and of every layer alone."""
+
+    readout: Tally
+    together: Tally
+    layers: dict[str, Meter]
 
 
 def opinions(learner: Learner, feed: Feed) -> Opinions:
@@ -39,20 +57,10 @@ def opinions(learner: Learner, feed: Feed) -> Opinions:
         If there are no samples.
     """
     require_voters(learner)
-    meters: dict[str, Meter] = {}
-    readout, together = Tally(), Tally()
-    for frames, labels, lengths in feed.batches():
-        votes = Votes(learner.credit, every=True)
-        result = learner.evaluate(frames, labels, lengths, votes)
-        assert votes.readout is not None  # it has been evaluated
-        together.add(result.loss, result.logits, labels, {})
-        readout.add(result.loss, masked_sum(votes.readout, lengths), labels, {})
-        for name, logits in votes.alone().items():
-            said = masked_sum(logits, lengths)
-            meters.setdefault(name, Meter()).add(result.loss, said, labels, {})
-    layers = {name: meter.means()["accuracy"] for name, meter in meters.items()}
+    found = _listen(learner, feed, lambda: Votes(learner.credit, every=True))
+    layers = {name: meter.means()["accuracy"] for name, meter in found.layers.items()}
     heard = bool(Votes(learner.credit).counted)
-    return Opinions(layers, readout.whole().accuracy, together.whole().accuracy, heard)
+    return Opinions(layers, found.readout.whole().accuracy, found.together.whole(), heard)
 
 
 def choose_votes(
@@ -78,18 +86,32 @@ def choose_votes(
             expected="votes='auto', and classes to tell apart",
             fix="Use Learner.evaluate",
         )
-    alone, together = Tally(), Tally()
+    found = _listen(learner, feed, lambda: Votes(learner.credit, heard=True), between)
+    alone, together = found.readout.whole(), found.together.whole()
+    learner.credit.heard = together.accuracy > alone.accuracy
+    return together if learner.credit.heard else alone
+
+
+def _listen(
+    learner: Learner,
+    feed: Feed,
+    votes_of: Callable[[], Votes],
+    between: Callable[[], None] | None = None,
+) -> _Tallies:
+    found = _Tallies(Tally(), Tally(), {})
     for frames, labels, lengths in feed.batches():
-        votes = Votes(learner.credit, heard=True)
+        votes = votes_of()
         result = learner.evaluate(frames, labels, lengths, votes)
         assert votes.readout is not None  # it has been evaluated
-        together.add(result.loss, result.logits, labels, result.rates)
-        alone.add(result.loss, masked_sum(votes.readout, lengths), labels, result.rates)
+        found.together.add(result.loss, result.logits, labels, result.rates)
+        alone = masked_sum(votes.readout, lengths)
+        found.readout.add(result.loss, alone, labels, result.rates)
+        for name, logits in votes.alone().items():
+            said = masked_sum(logits, lengths)
+            found.layers.setdefault(name, Meter()).add(result.loss, said, labels, {})
         if between is not None:
             between()
-    by_readout, by_all = alone.whole(), together.whole()
-    learner.credit.heard = by_all.accuracy > by_readout.accuracy
-    return by_all if learner.credit.heard else by_readout
+    return found
 
 
 def require_voters(learner: Learner) -> None:

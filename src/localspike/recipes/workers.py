@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from tqdm import tqdm
 
-from ..errors import LocalspikeError, LocalspikeWarning
+from ..errors import BasisWarning, LocalspikeError
 from ..learn.interrupt import Interrupted
 from ..learn.progress import bar_format, columns
 from .plugin import load_plugins
@@ -183,7 +183,7 @@ def _serve(report: Connection, plugins: Sequence[Path], work: Callable[[Any], An
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker's figures and warnings must not draw over the parent's progress bar.
     os.environ.setdefault("TQDM_DISABLE", "1")
-    warnings.simplefilter("ignore", LocalspikeWarning)
+    warnings.simplefilter("ignore", BasisWarning)
     # The parent wants no more; or it was asked twice to stop, and so was this.
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
