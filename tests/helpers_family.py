@@ -20,6 +20,7 @@ from localspike.rules import (
 FAMILY_LOCAL_RULES: dict[str, Callable[[], Rule]] = {
     "tp": rules.tp,
     "tp-classes": lambda: rules.tp(against="classes"),
+    "tp-merged": lambda: rules.tp(against="merged"),
     "lls": rules.lls,
     "lls-gain": lambda: rules.lls(mixing="gain"),
     "lls-matrix": lambda: rules.lls(mixing="matrix"),
@@ -69,9 +70,11 @@ CONTRASTS = tuple(n for n in FAMILY if n.startswith(("tp", "contrast")))
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "a batch is the mean of its samples": {
         "tp": "every sample is contrasted with the targets of the others, by definition",
+        "tp-merged": "as above",
     },
     "padding changes nothing": {
         "tp": "as above: a sample alone is refused; its padding is tested in test_contrast.py",
+        "tp-merged": "as above",
     },
     "no signal, no gradient": {
         "decolle-band": "the membrane is regularised whether or not there is a loss",

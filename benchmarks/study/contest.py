@@ -72,7 +72,8 @@ _BATCH = ("model=vgg9_batchnorm", "model.width=0.25")
 _RUNNING = ("model.norm_momentum=0.1",)
 _SWEPT = ("learner.schedule=two_sweep",)
 """The gradient of a stream, in less than half the time."""
-_TP = ("rule=tp", "rule.decay=0.5", "learner.update=step")
+_TP = ("rule=tp", "rule.decay=0.5", "rule.against=merged", "learner.update=step")
+"""The gradient of `against=batch`, as published, from 10 target streams instead of 64."""
 
 CONTESTANTS: dict[str, Contestant] = {
     "bptt": Contestant("BPTT", "cifar10-bptt", "bptt"),

@@ -123,6 +123,31 @@ def test_gradient_is_autograd_of_the_contrast_through_the_current_step(
                 assert_same(of_block(found, name), mine, 1e-10)
 
 
+@pytest.mark.parametrize("net", [net for net in NETS if net != "dropout"])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([12, 7, 4, 9, 12, 12, 3])])
+def test_equal_labels_merged_are_the_contrast_of_the_batch(
+    net: str, lengths: Tensor | None
+) -> None:
+    """Of 5 classes one has three samples, two have two and two none, which count nothing."""
+    made = make(net)
+    frames, _ = batch(made, size=7)
+    labels = torch.tensor([3, 1, 1, 3, 0, 3, 0])
+    for schedule in SCHEDULES:
+        one, all_alike = (
+            gradient(
+                made, rules.tp(0.9, against, seed=2), frames, labels, lengths, schedule=schedule
+            )[0]
+            for against in ("merged", "classes")
+        )
+        want, result = gradient(
+            made, rules.tp(0.9, seed=2), frames, labels, lengths, schedule=schedule
+        )
+        assert all(0.05 <= rate <= 0.6 for rate in result.rates.values())
+        assert_same(one, want, 1e-8)  # the root of a rounded zero between equal targets
+        moved = hidden({k: all_alike[k] - want[k] for k in want})
+        assert norm(moved) > 0.05 * norm(hidden(want))
+
+
 @pytest.mark.parametrize("net", ["linear", "conv", "recurrent"])
 def test_both_streams_teach_above_the_first_block_and_only_there(net: str) -> None:
     made = make(net)
@@ -190,9 +215,10 @@ def test_order_and_repetition_of_a_batch_change_nothing(net: str) -> None:
 def test_a_batch_of_one_class_teaches_hidden_blocks_nothing(net: str) -> None:
     made = make(net)
     frames, _ = batch(made)
-    found, _ = gradient(made, rules.tp(), frames, torch.full((3,), 2))
-    assert norm(hidden(found)) < 1e-12
-    assert norm(found) > 0.1
+    for rule in (rules.tp(), rules.tp(against="merged")):
+        found, _ = gradient(made, rule, frames, torch.full((3,), 2))
+        assert norm(hidden(found)) < 1e-12
+        assert norm(found) > 0.1
     against, _ = gradient(made, rules.tp(against="classes"), frames, torch.full((3,), 2))
     assert norm(hidden(against)) > 0.1
 
@@ -243,8 +269,9 @@ LABELS = (
 def test_a_batch_of_one_is_refused_unless_contrasted_with_classes(schedule: str) -> None:
     made = make("linear")
     frames, labels = batch(made, size=1)
-    with pytest.raises(IllegalError, match=ONE):
-        gradient(made, rules.tp(), frames, labels, schedule=schedule)
+    for against in ("batch", "merged"):
+        with pytest.raises(IllegalError, match=ONE):
+            gradient(made, rules.tp(against=against), frames, labels, schedule=schedule)
     found, _ = gradient(made, rules.tp(against="classes"), frames, labels, schedule=schedule)
     assert norm(hidden(found)) > 0.1
     assert Learner(made, rules.tp()).evaluate(frames, labels).logits.shape == (1, 5)

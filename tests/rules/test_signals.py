@@ -190,7 +190,10 @@ def test_projection_matrices_are_fixed_fresh_and_in_range(kind) -> None:
             r"^unknown mixing: got full; expected 'none', 'gain' or 'matrix'",
         ),
         (lambda: ClassBasis(pool=-1), r"^pool: got -1; expected a size >= 1, 0 or None"),
-        (lambda: rules.tp(against="all"), r"^unknown contrast: got all; expected 'batch' or"),
+        (
+            lambda: rules.tp(against="all"),
+            r"^unknown contrast: got all; expected 'batch', 'merged'",
+        ),
         (lambda: rules.tp(decay=1.1), r"^decay out of range: got 1\.1; expected a decay per step"),
         (lambda: rules.e_prop(filter=-0.1), r"^filter out of range: got -0\.1; "),
         (lambda: rules.es_d_rtrl(1.5), r"^decay out of range: got 1\.5; "),

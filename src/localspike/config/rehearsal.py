@@ -65,7 +65,7 @@ def _rehearse_batch(session: Session) -> None:
 def _rehearse_last_batch(session: Session) -> None:
     """A rule that contrasts a batch with itself cannot learn from a last batch of one."""
     companion, size = session.learner.credit.companion, session.train.batch_size
-    if companion is None or companion.spec.per_class:
+    if companion is None or not companion.spec.among_samples:
         return
     if len(session.train.dataset) % size == 1 or size == 1:
         raise ConfigError(

@@ -79,7 +79,7 @@ def _contrast(view: View, block: BlockDescription) -> int:
     b, k, c = view.setting.batch, view.companions, view.about.classes
     n = prod(block.output_shape)
     products = 3 * b * k * n + k * k * n
-    if view.signal["against"] == "classes":
+    if view.signal["against"] != "batch":
         products += b * k * k
     if INPUT not in block.sources:
         return products

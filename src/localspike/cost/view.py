@@ -34,7 +34,7 @@ class View:
         self.signal = about.rule["signal"]
         self.companions = 0
         if self.signal["kind"] == "Contrast":
-            per_class = self.signal["against"] == "classes"
+            per_class = self.signal["against"] != "batch"
             self.companions = about.classes if per_class else setting.batch
         self.local = self.signal["kind"] not in ("Backprop", "Silent")
         # Targets beside the batch run at every step, and a regulariser acts at every step.

@@ -35,15 +35,13 @@ class CompanionStream:
         IllegalError
             A batch of one contrasted with itself teaches nothing.
         """
-        if self.spec.per_class:
-            return self.classes
-        if batch < 2:
+        if self.spec.among_samples and batch < 2:
             raise IllegalError(
                 "contrasting a batch with its own labels needs at least 2 samples",
                 got=f"a batch of {batch}",
                 fix="Use larger batches, or against='classes' to contrast with every class",
             )
-        return batch
+        return self.classes if self.spec.per_class else batch
 
     def drives(self, y: Tensor) -> dict[str, Tensor]:
         """The label current of every entry block, [..., B + K, ...] for one-hot y [..., B, C]."""

@@ -38,6 +38,8 @@ VARIANTS = (
           ("rule.feedback=adaptive", "rule.filter=0.9")),
     Entry("tp-classes", "Traces Propagation against one target per class.", "tp",
           ("rule.against=classes",)),
+    Entry("tp-merged", "Traces Propagation, equal labels of a batch as one target.", "tp",
+          ("rule.against=merged",)),
 )  # fmt: skip
 ROWS = {**ENTRIES, **{entry.name: entry for entry in VARIANTS}}
 

@@ -72,5 +72,5 @@ def _of_signal(signal: object, cell: Cell) -> list[str]:
     if isinstance(signal, Projection) and signal.kind == "adaptive" and cell.readout_decay:
         return ["O"]
     if isinstance(signal, Contrast):
-        return ["O", "C · O", "C²"] if signal.against == "classes" else ["O", "B"]
+        return ["O", "C · O", "C²"] if signal.per_class else ["O", "B"]
     return []

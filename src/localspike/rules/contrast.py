@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,10 @@ from ..errors import ConfigError, IllegalError
 from ..kernels import trace
 from .eligibility import check_decay
 from .signal import BlockInfo, Companion, Knowledge, Signal, Told
+
+Against = Literal["batch", "merged", "classes"]
+_ABSENT = 4.0
+"""What is no target gets the dtype's lowest number by this: differences of two must be finite."""
 
 
 class ContrastState(NamedTuple):
@@ -46,7 +50,12 @@ class Contrast(Signal):
         β per step.
     against:
         "batch": the targets are the labels of the batch (as published; a batch of one teaches
-        nothing and is refused); "classes": one target per class, for any batch.
+        nothing and is refused). "merged": one target per class, which counts as often as the
+        batch has samples of that class: samples of one class have one target stream, so that this
+        is the gradient of "batch" wherever classes last for the whole sequence (without dropout,
+        which would tell equal targets apart, and without label smoothing), with C streams
+        instead of B and B × C pairs instead of B × B. "classes": one target per class, which all
+        count the same, for any batch.
     drive:
         The label current's amplitude in thresholds: uniform in ± drive · θ, drawn from ``seed``.
 
@@ -57,14 +66,15 @@ class Contrast(Signal):
     """
 
     decay: float = 0.98
-    against: Literal["batch", "classes"] = "batch"
+    against: Against = "batch"
     drive: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_decay("decay", self.decay)
-        if self.against not in ("batch", "classes"):
-            raise ConfigError("unknown contrast", got=self.against, expected="'batch' or 'classes'")
+        if self.against not in get_args(Against):
+            known = "'batch', 'merged' or 'classes'"
+            raise ConfigError("unknown contrast", got=self.against, expected=known)
 
         if not 0 < self.drive < inf:  # a silent target stream would teach noise
             raise ConfigError("drive", got=self.drive, expected="a finite amplitude > 0")
@@ -72,7 +82,12 @@ class Contrast(Signal):
     @property
     def companion(self) -> Companion:
         """The stream of targets."""
-        return Companion(self.against == "classes", self.drive, self.seed)
+        return Companion(self.per_class, self.drive, self.seed, self.against != "classes")
+
+    @property
+    def per_class(self) -> bool:
+        """Whether there is one target per class, not one per sample."""
+        return self.against != "batch"
 
     def bind(self, block: BlockInfo, like: Tensor) -> BoundContrast:
         """The working form for one block."""
@@ -124,7 +139,7 @@ class BoundContrast:
 
     def _labels(self, known: Knowledge) -> Tensor:
         """One-hot labels of the targets [..., K, C]."""
-        if self.spec.against == "batch":
+        if not self.spec.per_class:
             return known.target
         classes = known.target.shape[-1]
         eye = torch.eye(classes, dtype=known.target.dtype, device=known.target.device)
@@ -136,7 +151,7 @@ class BoundContrast:
         data, targets = _split(_maps(state.traces, lead), known.batch, lead)
         positions = data.shape[-1]
         z = torch.einsum("...bcp,...kcp->...bk", data, targets) / positions
-        error = (self._running(z, known).softmax(-1) - self._wanted(state, known)) * (
+        error = (self._shares(z, known) - self._wanted(state, known)) * (
             known.weight[..., None] / positions
         )
         to_data = torch.einsum("...bk,...kcp->...bcp", error, targets)
@@ -151,15 +166,28 @@ class BoundContrast:
             distances = _distances(state.label[..., None])
         else:
             distances = known.below.distances
-        if self.spec.against == "classes":  # row of each sample's own class
+        if self.spec.per_class:  # row of each sample's own class
             distances = known.target @ distances
-        return self._running(-distances, known).softmax(-1)
+        return self._shares(-distances, known)
 
-    def _running(self, z: Tensor, known: Knowledge) -> Tensor:
-        """z [..., B, K] without the targets of samples that have ended."""
-        if known.valid is None or self.spec.against == "classes":
-            return z
-        return z.masked_fill(~known.valid[..., None, :], torch.finfo(z.dtype).min / 4)
+    def _shares(self, z: Tensor, known: Knowledge) -> Tensor:
+        """Softmax of z [..., B, K] over the targets of samples that still run."""
+        if self.spec.against == "merged":  # n equal terms of a softmax are one with log n added
+            z = z + _logs(self._counts(known))
+        elif self.spec.against == "batch" and known.valid is not None:
+            z = z.masked_fill(~known.valid[..., None, :], torch.finfo(z.dtype).min / _ABSENT)
+        return z.softmax(-1)
+
+    @staticmethod
+    def _counts(known: Knowledge) -> Tensor:
+        """Running samples of every class [..., 1, K]."""
+        if known.valid is None:
+            return known.target.sum(-2, keepdim=True)
+        return known.valid[..., None, :].to(known.target) @ known.target
+
+
+def _logs(counts: Tensor) -> Tensor:
+    return counts.log().clamp_(min=torch.finfo(counts.dtype).min / _ABSENT)
 
 
 def _maps(x: Tensor, lead: int = 1) -> Tensor:

@@ -97,11 +97,13 @@ class Companion:
 
     ``per_class``: one companion per class; otherwise one per sample of the batch, its label.
     ``drive`` is the label's current into the blocks that read the network's input, in thresholds.
+    ``among_samples``: only what the batch itself holds is compared with, so that it takes two.
     """
 
     per_class: bool
     drive: float
     seed: int
+    among_samples: bool
 
 
 NEEDS = ("output", "target", "error", "backprop", "nothing")
