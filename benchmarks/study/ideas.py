@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from localspike import rules
-from localspike.rules import Rule
+from localspike.rules import Rule, Triangle
 from localspike.rules.basis import BASES, random
 from localspike.rules.class_basis import BoundClassBasis, ClassBasis
 from localspike.rules.eligibility import TwoTrace
@@ -53,6 +53,19 @@ class BoundDense(BoundClassBasis):
         return Told(m.transpose(-1, -2).flatten(-2), state, {})
 
 
+@dataclass(frozen=True)
+class Orthogonal(ClassBasis):
+    """The square wave's rows made orthogonal, each as long as before."""
+
+    def bind(self, block: BlockInfo, like: Tensor) -> BoundClassBasis:
+        bound = BoundClassBasis(self, block, like)
+        rows = bound.basis.double()
+        found, corner = torch.linalg.qr(rows.T)
+        upright = found * corner.diagonal().sign()  # or a row might turn into its opposite
+        bound.basis = (upright.T * rows.norm(dim=1, keepdim=True)).to(bound.basis)
+        return bound
+
+
 def _basis(spec: ClassBasis, block: BlockInfo, n: int) -> Tensor:
     if spec.basis in BASES:
         return BASES[spec.basis](block.classes, n)
@@ -84,13 +97,17 @@ def plain(
     scale: float | str = "l2",
     mixing: str = "none",
     latent_decay: float = 0.0,
-    surrogate: str = "triangle",
+    width: float = 1.0,
+    votes: bool = False,
     seed: int = 0,
 ) -> Rule:
-    """TESS with any of the package's bases, scales and mixings."""
+    """TESS with any of the package's bases, scales and mixings, and a surrogate of any width."""
+    kind, first = ClassBasis, basis
+    if basis == "orthogonal":
+        kind, first = Orthogonal, "integer_square"
     return Rule(
         "plain",
         _traces(pre_decay, post_gain),
-        ClassBasis(basis, scale, pool, latent_decay, mixing, seed),
-        surrogate_named(surrogate),
+        kind(first, scale, pool, latent_decay, mixing, seed, votes),
+        Triangle(width=width),
     )

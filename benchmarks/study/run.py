@@ -7,12 +7,14 @@
     python benchmarks/study/run.py ablation --runs /tmp/study --jobs 2
     python benchmarks/study/run.py parts    --runs /tmp/study --jobs 2
     python benchmarks/study/run.py layers   --runs /tmp/study --jobs 2
+    python benchmarks/study/run.py knobs    --runs /tmp/study --jobs 2 [PLACE]
 
 ``trials`` answers the questions of `trials.py` on validation, ``grid`` tries the step sizes of
 `contest.py`, ``finalists`` the best of a shortened grid at full length, ``final`` trains its rules
 with the ones that won and reads the test split, ``ablation`` turns TESS's open knobs on small nets,
-``parts`` takes `tess_plus` apart there, and ``layers`` hears each layer by itself. Every run is a
-process of its own; an interrupted one goes on when this is started again.
+``parts`` takes `tess_plus` apart there, ``layers`` hears each layer by itself, and ``knobs`` sets
+all else about TESS otherwise, one setting at a time. Every run is a process of its own; an
+interrupted one goes on when this is started again.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from pathlib import Path
 
 import ablation
 import contest
+import knobs
 import layers
 import parts
 from jobs import RECORDS, Job
@@ -64,6 +67,8 @@ def jobs_of(asked: argparse.Namespace) -> list[Job]:
         return list(contest.finalist_jobs(wanted))
     if asked.stage == "final":
         return final_jobs(wanted, asked.seeds)
+    if asked.stage == "knobs":
+        return [job for job in knobs.jobs() if job.part.removeprefix("knobs/") in wanted]
     return list(WHOLE[asked.stage]())
 
 
@@ -74,6 +79,7 @@ KNOWN = {
     "grid": contest.names(),
     "finalists": contest.names(),
     "final": contest.names(),
+    "knobs": list(knobs.PLACES),
     **{stage: [] for stage in WHOLE},
 }
 """By stage: the names that may be asked for."""

@@ -22,7 +22,7 @@ from localspike.recipes.plugin import forget, load_plugins
 STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
 MODULES = (
     "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "parts", "layers",
-    "tables", "pictures", "summary", "report", "run", "trial",
+    "knobs", "tables", "pictures", "summary", "report", "run", "trial",
 )  # fmt: skip
 
 
@@ -264,6 +264,44 @@ def test_parts_are_taken_away_from_one_run(
             assert len(changed) == len({*parts.PARTS[name][2]} - {*parts.VOTES}), name
     monkeypatch.setattr(parts, "chosen", lambda place, entry: None)
     assert not list(parts.jobs())
+
+
+@pytest.mark.usefixtures("ideas")
+def test_a_knob_sets_one_thing_of_tess_otherwise(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knobs, protocol = study["knobs"], study["protocol"]
+    monkeypatch.setattr(knobs, "chosen", lambda place, rule: 0.01)
+    for place, seeds in knobs.PLACES.items():
+        jobs = [j for j in knobs.jobs() if (j.part, j.seed) == (f"knobs/{place}", seeds[0])]
+        built = {job.name: protocol.config_of(job.source, job.settings, job.seed) for job in jobs}
+        usual = flat(built["usual"])
+        for name, config in built.items():
+            settle(config)
+            mine, knob = flat(config), knobs.KNOBS[name]
+            changed = {k for k in {*mine, *usual} if mine.get(k) != usual.get(k)}
+            free = {"rule.name", "rule.post_gain", "optimizer.options.lr", "optimizer.lr"}
+            if knob.rule == "dense":
+                free |= {"rule.latent_decay"}
+            assert bool(changed - free) == bool(knob.settings), name
+            assert len(changed - free) <= len(knob.settings), (name, changed)
+        count = len([k for k in knobs.KNOBS.values() if k.only in ("", place)])
+        assert len(built) == count, place
+    assert knobs.compared() == sum(len(_of_place(knobs, place)) - 1 for place in knobs.PLACES)
+    monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
+    for seed, (usual, other) in {10: (0.5, 0.6), 11: (0.52, 0.63)}.items():
+        _write(tmp_path / "knobs/keywords-fc", "usual", seed, val_accuracy=usual)
+        _write(tmp_path / "knobs/keywords-fc", "pre-0", seed, val_accuracy=other)
+    rows = {row.split(" | ")[0]: row for row in knobs.table({"keywords-fc": "Keywords"})}
+    assert "| 51.0 ± 1.4 (2) |  |" in rows["| TESS as it is in the tables"]
+    (asked,) = (row for row in rows.values() if "rule.pre_decay=0 |" in row)
+    assert "61.5 ± 2.1 (2) | +10.50 [+4.15, +16.85] |" in asked
+    (only,) = (row for row in rows.values() if "rule=dense" in row)
+    assert only.endswith("|  |  |")
+
+
+def _of_place(knobs: ModuleType, place: str) -> list[str]:
+    return [name for name, knob in knobs.KNOBS.items() if knob.only in ("", place)]
 
 
 @pytest.mark.usefixtures("ideas")
