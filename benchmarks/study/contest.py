@@ -49,8 +49,9 @@ class Contestant(NamedTuple):
 
 
 _PLUS_TUNED = (
-    "by the trials below, on validation of CIFAR-10 with seed 0, basis, running statistics and\n"
-    "their momentum, the factors of two step sizes, votes"
+    "by the trials below, on validation of CIFAR-10 with seed 0, basis, running statistics, the\n"
+    "readout's factor and votes; the momentum of the statistics and the factor of the basis were\n"
+    "set by hand, in short runs without a record"
 )
 _VOTES = ("rule.votes=true",)
 _AUTO = ("rule.votes=auto",)

@@ -78,12 +78,13 @@ def dense(
     post_gain: float = 0.0,
     pre_decay: float = 0.5,
     basis: str = "integer_square",
+    latent_decay: float = 0.0,
 ) -> Rule:
     """One prediction per window, the basis over channels."""
     return Rule(
         "dense",
         _traces(pre_decay, post_gain),
-        Dense(basis, "l2", pool),
+        Dense(basis, "l2", pool, latent_decay),
         surrogate_named("triangle"),
     )
 

@@ -1,8 +1,9 @@
-"""Everything about TESS that can be set otherwise, one setting at a time, on two small nets.
+"""Everything about TESS that can be set otherwise, one thing at a time, on two small nets.
 
-Each asks a question of TESS as it is on that net, with the step size that won its grid there;
-validation after the last epoch, seeds as in `parts.py`, differences paired. Post trace, scale and
-the package's other bases are in `ablation.py`; what begins from `tess_plus` is in `parts.py`.
+Each asks a question of TESS as it is on that net, with the step size that won its grid there unless
+it says otherwise; validation after the last epoch, seeds as in `parts.py`, differences paired. Post
+trace, scale and the package's other bases are in `ablation.py`; what begins from `tess_plus` is in
+`parts.py`.
 """
 
 from __future__ import annotations
@@ -42,13 +43,15 @@ _IMAGES, _VECTORS = "nmnist-conv", "keywords-fc"
 KNOBS: dict[str, Knob] = {
     "usual": Knob("TESS as it is in the tables", ()),
     "rate-20": Knob("Livelier layers at birth, a fifth of neurons at a step?", ("model.rate=0.2",)),
-    "rate-02": Knob("Quieter ones, a fiftieth?", ("model.rate=0.02",)),
+    "rate-04": Knob("Quieter ones, a twenty-fifth?", ("model.rate=0.04",), only=_IMAGES),
     "gain-1": Knob("Gains of 1, nothing calibrated?", ("model.rate=none",)),
-    "threshold-half": Knob("Half the threshold?", ("neuron.threshold=0.5",)),
+    "gain-1-half": Knob(
+        "The same with half the threshold?", ("model.rate=none", "neuron.threshold=0.5")
+    ),
     "psi-half": Knob("A surrogate half as wide?", ("rule.width=0.5",), "plain"),
     "psi-double": Knob("Twice as wide?", ("rule.width=2",), "plain"),
     "psi-sharp": Knob("The sharp fast sigmoid?", ("rule.surrogate=fast_sigmoid",)),
-    "pre-0": Knob("No memory in time in the weights' gradient?", ("rule.pre_decay=0",)),
+    "pre-0": Knob("No pre trace?", ("rule.pre_decay=0",)),
     "pre-50": Knob("A shorter pre trace, 0.5?", ("rule.pre_decay=0.5",)),
     "pre-99": Knob("A longer one, 0.99?", ("rule.pre_decay=0.99",)),
     "latent-0": Knob("Latents as they are, as published?", ("rule.latent_decay=0",)),
@@ -58,12 +61,17 @@ KNOBS: dict[str, Knob] = {
     "readout-02": Knob("Five times as slow?", ("readout_factor=0.2",)),
     "smoothing": Knob("Label smoothing, 0.1?", ("loss.label_smoothing=0.1",)),
     "dropout": Knob("Dropout, 0.2?", ("model.dropout=0.2",)),
-    "last-10": Knob("The signal in the last 10 steps only?", ("active_steps=10",)),
+    "last-10": Knob(
+        "Loss and signal in the last 10 steps only, judged on all?", ("active_steps=10",)
+    ),
     "per-step": Knob(
         "Weights that change at every step, a tenth as far?", ("learner.update=step",), slower=10
     ),
     "batch-16": Knob("Four times as many, smaller batches?", ("batch_size=16",)),
-    "sgd": Knob("SGD with momentum?", ("optimizer=SGD", "optimizer.momentum=0.9", "lr=0.3")),
+    "sgd": Knob(
+        "SGD with momentum, at a step size by hand?",
+        ("optimizer=SGD", "optimizer.momentum=0.9", "lr=0.3"),
+    ),
     "votes": Knob("Layers vote?", ("rule.votes=true",), "plain"),
     "gains": Knob("A trained factor per class?", ("rule.mixing=gain", "rule_factor=10"), "plain"),
     "sine": Knob("The papers' square wave, from a sine?", ("rule.basis=sine_square",)),
@@ -91,8 +99,6 @@ def jobs() -> Iterator[Job]:
 def settings(knob: Knob, place: str, lr: float) -> tuple[str, ...]:
     """All of a knob's settings; its own come last."""
     rule = (f"rule={knob.rule}", *KEPT[place]) if knob.rule else ()
-    if knob.rule == "dense":
-        rule = (f"rule={knob.rule}", KEPT[place][0])
     return (*rule, f"lr={lr / knob.slower!r}", *knob.settings)
 
 
@@ -106,15 +112,16 @@ def table(titles: dict[str, str]) -> Iterator[str]:
     for name, knob in KNOBS.items():
         cells = [cell for place in shown for cell in _cells(found[place], name, knob, place)]
         told = " ".join([*([f"rule={knob.rule}"] if knob.rule else []), *knob.settings])
+        told += f" lr/{knob.slower:g}" if knob.slower != 1.0 else ""
         yield f"| {knob.question} | {told} | {' | '.join(cells)} |"
     yield ""
 
 
 def compared() -> int:
-    """Differences in the table."""
-    return sum(knob.only in ("", place) for place in PLACES for knob in KNOBS.values()) - len(
-        PLACES
-    )
+    """Differences in the table that have an interval."""
+    found = {place: records(f"knobs/{place}") for place in PLACES}
+    cells = [_cells(found[p], name, knob, p)[1] for p in PLACES for name, knob in KNOBS.items()]
+    return sum("[" in cell for cell in cells)
 
 
 def _cells(

@@ -56,6 +56,12 @@ def final_jobs(wanted: Sequence[str], seeds: tuple[int, ...] | None) -> list[Job
     return list(contest.final_jobs(wanted, seeds))
 
 
+def knob_jobs(wanted: Iterable[str], seeds: tuple[int, ...] | None) -> list[Job]:
+    """What is set otherwise at some places."""
+    found = [job for job in knobs.jobs() if job.part.removeprefix("knobs/") in wanted]
+    return [job for job in found if seeds is None or job.seed in seeds]
+
+
 def jobs_of(asked: argparse.Namespace) -> list[Job]:
     """What a stage is made of."""
     wanted = asked.names or KNOWN[asked.stage]
@@ -68,7 +74,7 @@ def jobs_of(asked: argparse.Namespace) -> list[Job]:
     if asked.stage == "final":
         return final_jobs(wanted, asked.seeds)
     if asked.stage == "knobs":
-        return [job for job in knobs.jobs() if job.part.removeprefix("knobs/") in wanted]
+        return knob_jobs(wanted, asked.seeds)
     return list(WHOLE[asked.stage]())
 
 

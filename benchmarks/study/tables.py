@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from typing import Any
 
 import batchnorm  # noqa: F401 - a model for BPTT, whose cost is told too
 from contest import CONTESTANTS, GRID_EPOCHS, LONG, SEEDS, chosen, grid_of, sources
@@ -12,6 +13,7 @@ from records import Record, records, values
 from stats import paired, percent
 
 from localspike.bench.figures import line
+from localspike.config import RunConfig
 from localspike.recipes.costs import Asked, costs
 
 TITLES = {
@@ -142,16 +144,25 @@ def cost(place: str) -> Iterator[str]:
     for _, name, source, settings in sources(f"{place}/{n}" for n in CONTESTANTS if n in found):
         mine = found[name]
         schedule = next(iter(mine.values()))["schedule"]
-        config = config_of(source, settings, 0)
-        tree = costs(config, Asked(rules=(config.rule.name,), batch=1))["rules"]
-        made = tree[config.rule.name]["schedules"]
+        made, batch = _costs(config_of(source, settings, 0))
         run = made[schedule]
-        held = made.get("streaming", made.get("bptt", run))["bytes"]
+        held = made.get("streaming", made.get("bptt", run))["bytes"] / batch
         sizes = [r["peak_memory_mib"] for r in mine.values() if not r["resumed"]]
         peak = f"{statistics.median(sizes):.0f}" if sizes else "–"
-        products = f"{run['paper_signal'] / 1e6:.2f} | {run['products']['total'] / 1e6:.0f}"
+        signal, total = run["paper_signal"] / batch, run["products"]["total"] / batch
+        products = f"{signal / 1e6:.2f} | {total / 1e6:.0f}"
         memory = f"{held / 1024:.0f} | {run['auxiliary_bytes'] / 1024:.0f} | {peak}"
         accuracies = percent(values(mine, "test_accuracy").values())
         title = CONTESTANTS[name].title
         yield f"| {title} | {accuracies} | {schedule} | {products} | {memory} |"
     yield ""
+
+
+def _costs(config: RunConfig) -> tuple[dict[str, Any], int]:
+    """By schedule: the cost of one sample, or of a batch where one alone is refused; how many."""
+    for batch in (1, config.training.batch_size):
+        tree = costs(config, Asked(rules=(config.rule.name,), batch=batch))["rules"]
+        made = tree[config.rule.name]["schedules"]
+        if made:
+            break
+    return made, batch

@@ -14,8 +14,10 @@ from types import ModuleType
 
 import pytest
 
+from localspike.config.build import build_rule
 from localspike.config.stored import flat
 from localspike.nn import models
+from localspike.nn.init import RATE_BAND
 from localspike.recipes.compare_plan import settle
 from localspike.recipes.plugin import forget, load_plugins
 
@@ -266,6 +268,28 @@ def test_parts_are_taken_away_from_one_run(
     assert not list(parts.jobs())
 
 
+def test_what_compares_samples_has_a_batchs_share_of_its_cost(
+    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traces Propagation refuses one sample alone; other rules cost the same either way."""
+    tables, contest, protocol = study["tables"], study["contest"], study["protocol"]
+    monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
+    _write(
+        tmp_path / "final/cifar10", "tp", 1, test_accuracy=0.4, schedule="streaming",
+        resumed=False, peak_memory_mib=10.0,
+    )  # fmt: skip
+    (row,) = (line for line in tables.cost("cifar10") if line.startswith("| Traces"))
+    assert " | streaming | " in row and row.endswith("| 10 |")
+    made = {}
+    for rule in ("tp", "tess"):
+        ((_, _, source, settings),) = contest.sources([f"cifar10/{rule}"])
+        made[rule] = tables._costs(protocol.config_of(source, settings, 0))
+    assert (made["tp"][1], made["tess"][1]) == (64, 1)
+    alone = made["tess"][0]["layerwise"]["products"]["total"]
+    total = made["tp"][0]["streaming"]["products"]["total"] / 64
+    assert alone < total < 1.4 * alone  # ten targets beside 64 samples, and their contrast
+
+
 @pytest.mark.usefixtures("ideas")
 def test_a_knob_sets_one_thing_of_tess_otherwise(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -280,14 +304,20 @@ def test_a_knob_sets_one_thing_of_tess_otherwise(
             settle(config)
             mine, knob = flat(config), knobs.KNOBS[name]
             changed = {k for k in {*mine, *usual} if mine.get(k) != usual.get(k)}
-            free = {"rule.name", "rule.post_gain", "optimizer.options.lr", "optimizer.lr"}
-            if knob.rule == "dense":
-                free |= {"rule.latent_decay"}
+            free = {"rule.name", "rule.post_gain", "optimizer.lr"}
             assert bool(changed - free) == bool(knob.settings), name
             assert len(changed - free) <= len(knob.settings), (name, changed)
+            lr = 0.3 if name == "sgd" else 0.01 / knob.slower
+            assert mine["optimizer.lr"] == pytest.approx(lr), name
+            rate = config.model.options["rate"]
+            assert rate in (None, "none") or RATE_BAND[0] < float(rate) < RATE_BAND[1], name
+            if knob.rule:  # another rule in its place has TESS's traces
+                rule, tess = (build_rule(c) for c in (config, built["usual"]))
+                assert rule.eligibility == tess.eligibility, name
+                assert rule.signal.latent_decay == tess.signal.latent_decay, name
+                assert rule.signal.scale == tess.signal.scale, name
         count = len([k for k in knobs.KNOBS.values() if k.only in ("", place)])
         assert len(built) == count, place
-    assert knobs.compared() == sum(len(_of_place(knobs, place)) - 1 for place in knobs.PLACES)
     monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
     for seed, (usual, other) in {10: (0.5, 0.6), 11: (0.52, 0.63)}.items():
         _write(tmp_path / "knobs/keywords-fc", "usual", seed, val_accuracy=usual)
@@ -298,10 +328,9 @@ def test_a_knob_sets_one_thing_of_tess_otherwise(
     assert "61.5 ± 2.1 (2) | +10.50 [+4.15, +16.85] |" in asked
     (only,) = (row for row in rows.values() if "rule=dense" in row)
     assert only.endswith("|  |  |")
-
-
-def _of_place(knobs: ModuleType, place: str) -> list[str]:
-    return [name for name, knob in knobs.KNOBS.items() if knob.only in ("", place)]
+    assert knobs.compared() == 1
+    asked = study["run"].knob_jobs(["nmnist-conv"], (11,))
+    assert {(job.part, job.seed) for job in asked} == {("knobs/nmnist-conv", 11)}
 
 
 @pytest.mark.usefixtures("ideas")

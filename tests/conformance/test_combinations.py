@@ -40,6 +40,7 @@ SIGNALS: dict[str, Callable[[], Signal]] = {
     "trained": lambda: ClassBasis("trained", 1.0, 0),
     "contrast": Contrast,
     "classes": lambda: Contrast(0.8, "classes"),
+    "merged": lambda: Contrast(0.8, "merged"),
     "label": lambda: Projection("drtp"),
     "events": lambda: Projection("drtp", label_period=3),
     "error": Projection,

@@ -200,7 +200,7 @@ ILLEGAL = [
         {"schedule": "bptt"},
         (
             r"schedule 'bptt' is illegal for rule 'tess': the rule is defined by traces, "
-            r"not by autograd through time\. Use schedule='layerwise' or 'streaming', or 'auto' "
+            r"not by autograd through time\. Use schedule='layerwise' or 'streaming', or 'auto'\."
         ),
     ),
     (

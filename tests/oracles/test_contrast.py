@@ -123,7 +123,7 @@ def test_gradient_is_autograd_of_the_contrast_through_the_current_step(
                 assert_same(of_block(found, name), mine, 1e-10)
 
 
-@pytest.mark.parametrize("net", [net for net in NETS if net != "dropout"])
+@pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("lengths", [None, torch.tensor([12, 7, 4, 9, 12, 12, 3])])
 def test_equal_labels_merged_are_the_contrast_of_the_batch(
     net: str, lengths: Tensor | None

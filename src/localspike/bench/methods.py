@@ -78,7 +78,7 @@ def inputs(job: Job, net: Network) -> tuple[Tensor, Tensor]:
 
 
 def ours(job: Job) -> Stepper:
-    """A rule of this package under its fastest legal schedule, or the one asked for."""
+    """A rule of this package under the schedule it takes by itself, or the one asked for."""
     net = network(job).to(job.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE, fused=True)
     learner = Learner(

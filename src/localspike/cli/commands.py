@@ -48,7 +48,9 @@ Command = (
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
-DESCRIPTION = "Train spiking neural networks with rules that are local in time and space."
+DESCRIPTION = (
+    "Train spiking neural networks with learning rules that are local in time, and many in space."
+)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -71,7 +71,7 @@ def _rehearse_last_batch(session: Session) -> None:
         raise ConfigError(
             f"rule {session.config.rule.name} contrasts the samples of a batch; one would hold 1",
             got=f"{len(session.train.dataset)} training samples in batches of {size}",
-            fix="Choose another batch_size or limit, or rule.against=classes",
+            fix="Choose another batch_size or limit, or rule.against=classes (merged takes two)",
         )
 
 

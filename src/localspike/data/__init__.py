@@ -21,7 +21,7 @@ from .cifar import cifar10, cifar100
 from .cifar10dvs import cifar10dvs
 from .cochlea import FrontEnd, encode, encode_clips
 from .commands import speech_commands
-from .dataset import Batch, Dataset, StaticImages
+from .dataset import Batch, Dataset, Frames, StaticImages
 from .digits import nmnist
 from .events import EVENT, BinnedEvents, Sensor, bin_events, check_events, make_events
 from .files import resolve_root
@@ -59,6 +59,7 @@ __all__ = [
     "EventAugment",
     "File",
     "Finding",
+    "Frames",
     "FrontEnd",
     "Got",
     "ImageAugment",

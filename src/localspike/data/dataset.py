@@ -14,7 +14,7 @@ from ..errors import DataError
 
 
 class Source(Protocol):
-    """What a Dataset needs of its inputs; StaticImages and BinnedEvents are the two kinds.
+    """What a Dataset needs of its inputs, as `StaticImages`, `Frames` and `BinnedEvents` have it.
 
     ``gather`` gives the samples of a batch in the form augmentation works on; ``frames`` turns
     them into [T, B, *sample_shape] float32. ``static`` says that all steps are the same.
@@ -72,6 +72,54 @@ class StaticImages:
     def to(self, device: torch.device) -> StaticImages:
         """The same with the pixels on ``device``."""
         return replace(self, pixels=self.pixels.to(device))
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Sequences [N, T, ...] of a tensor of your own, of any real dtype, made float32 by the batch.
+
+    They stay where they are and as they are: bytes, halves, a file mapped into memory. Raises
+    DataError for what is no sequence of samples.
+
+    >>> tiny = Dataset("mine", "train", Frames(torch.zeros(3, 5, 8)), torch.tensor([0, 1, 0]), "ab")
+    >>> frames, labels, lengths = tiny.batch([2, 0])
+    >>> tuple(frames.shape), labels.tolist(), lengths
+    ((5, 2, 8), [0, 0], None)
+    """
+
+    values: Tensor
+
+    static = False
+
+    def __post_init__(self) -> None:
+        if self.values.ndim < 3 or 0 in self.values.shape or self.values.is_complex():
+            raise DataError(
+                "frames are no sequences of samples",
+                got=f"{self.values.dtype} {list(self.values.shape)}",
+                expected="real numbers [N, T, ...] with N, T > 0 and an axis of a step's values",
+                fix="Stack one sequence [T, ...] per sample, padded to the same T",
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self.values.shape[1]
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """What a step of one sample has."""
+        return tuple(self.values.shape[2:])
+
+    def gather(self, index: Tensor) -> Tensor:
+        """Frames [T, B, ...] float32."""
+        return self.values[index].transpose(0, 1).to(torch.float32).contiguous()
+
+    def frames(self, gathered: Tensor) -> Tensor:
+        """The same."""
+        return gathered
 
 
 def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:

@@ -58,7 +58,8 @@ class Learner(StreamLearning):
     loss:
         `CrossEntropy` (default) or `SquaredError`, applied at every active step.
     schedule:
-        "auto" takes the fastest legal one; `schedule` and `schedule_reason` then say which, why.
+        "auto" takes layerwise where it is legal, else streaming (BPTT has its own); `schedule` and
+        `schedule_reason` then say which, why. "two_sweep" is to be asked for.
     update:
         "sequence": one optimiser step per sequence batch; "step": one per active time step.
     active_steps:

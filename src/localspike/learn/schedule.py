@@ -1,4 +1,4 @@
-"""Which schedules are legal for a rule, which is fastest, and why the others are not."""
+"""Which schedules are legal for a rule, which is taken, and why the others are not."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def _nothing_sent(rule: Rule) -> str | None:
 
 
 def choose(rule: Rule, update: Update, wanted: Name = "auto") -> Choice:
-    """The fastest legal schedule, or the wanted one if it is legal.
+    """Backpropagation through time, layerwise or streaming: the first that is legal, or the wanted.
+
+    ``two_sweep`` is faster than streaming, for memory that grows with T, and is to be asked for.
 
     >>> from localspike.rules import ottt
     >>> choose(ottt(), "sequence").name
@@ -79,7 +81,7 @@ def _wanted(rule: Rule, wanted: str, update: str, blocked: dict[str, str | None]
         legal = [name for name, obstacle in blocked.items() if obstacle is None]
         raise IllegalError(
             f"schedule {wanted!r} is illegal for rule {rule.name!r}: {why}",
-            fix=f"Use schedule={' or '.join(map(repr, legal))}, or 'auto' for the fastest of them"
+            fix=f"Use schedule={' or '.join(map(repr, legal))}, or 'auto'"
             if legal
             else f"Use update='sequence', no schedule can run this rule with {update!r}",
         )

@@ -52,10 +52,10 @@ class Contrast(Signal):
         "batch": the targets are the labels of the batch (as published; a batch of one teaches
         nothing and is refused). "merged": one target per class, which counts as often as the
         batch has samples of that class: samples of one class have one target stream, so that this
-        is the gradient of "batch" wherever classes last for the whole sequence (without dropout,
-        which would tell equal targets apart, and without label smoothing), with C streams
-        instead of B and B × C pairs instead of B × B. "classes": one target per class, which all
-        count the same, for any batch.
+        is the gradient of "batch" wherever every sample has one class, the same at all steps (no
+        shares in several, no label smoothing, and no dropout, which would tell equal targets
+        apart), with C streams instead of B and B × C pairs instead of B × B. Elsewhere it is a
+        rule of its own. "classes": one target per class, which all count the same, for any batch.
     drive:
         The label current's amplitude in thresholds: uniform in ± drive · θ, drawn from ``seed``.
 
@@ -181,9 +181,8 @@ class BoundContrast:
     @staticmethod
     def _counts(known: Knowledge) -> Tensor:
         """Running samples of every class [..., 1, K]."""
-        if known.valid is None:
-            return known.target.sum(-2, keepdim=True)
-        return known.valid[..., None, :].to(known.target) @ known.target
+        running = known.target if known.valid is None else known.target * known.valid[..., None]
+        return running.sum(-2, keepdim=True)
 
 
 def _logs(counts: Tensor) -> Tensor:

@@ -41,8 +41,8 @@ def tp(
     the outputs. Published constants (arXiv 2509.13053): θ, γ, β = 1, 0.98, 0.98 (N-MNIST),
     1, 0.96, 0.97 (SHD), 0.5, 0.85, 0.85 (SHD, recurrent), 1, 0.53, 0.98 (DVS Gesture), 0.5, 0.18,
     0.19 (CIFAR10-DVS); γ and θ are the network's, readout without leak, Adam 1e-4 at every step
-    (the learner's ``update="step"``), Ψ = 1/(1 + (πd)²), batch 128. ``against="merged"`` is the
-    same gradient by fewer streams where there are more samples in a batch than classes.
+    (the learner's ``update="step"``), Ψ = 1/(1 + (πd)²), batch 128. ``against="merged"`` gives the
+    same gradient (see `Contrast`) by fewer streams, where a batch has more samples than classes.
 
     >>> tp().signal.decay
     0.98

@@ -103,7 +103,7 @@ class Companion:
     per_class: bool
     drive: float
     seed: int
-    among_samples: bool
+    among_samples: bool = False
 
 
 NEEDS = ("output", "target", "error", "backprop", "nothing")
