@@ -120,15 +120,20 @@ def _grid(place: str, part: str, title: str) -> Iterator[str]:
     yield "|---|" + "---|" * len(tried)
     for name, found in rows.items():
         best = chosen(place, name)
-        cells = [
-            ""
-            if lr not in found
-            else f"{'**' * (lr == best)}{100 * found[lr]:.1f}{'**' * (lr == best)}"
-            for lr in tried
-        ]
+        cells = [_point(found, lr, best) for lr in tried]
         if found:
             yield f"| {CONTESTANTS[name].title} | {' | '.join(cells)} |"
     yield ""
+
+
+def _point(found: dict[float, float], lr: float, best: float | None) -> str:
+    """A point of a grid, the best in bold; to two decimals where one would make it look shared."""
+    if lr not in found:
+        return ""
+    digits = f"{100 * found[lr]:.1f}"
+    if best in found and found[lr] != found[best] and f"{100 * found[best]:.1f}" == digits:
+        digits = f"{100 * found[lr]:.2f}"
+    return f"**{digits}**" if lr == best else digits
 
 
 def cost(place: str) -> Iterator[str]:

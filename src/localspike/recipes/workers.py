@@ -29,7 +29,7 @@ from .plugin import load_plugins
 JobT = TypeVar("JobT")
 DoneT = TypeVar("DoneT")
 
-TICK, DONE = "tick", "done"
+TICK, SAID, DONE = "tick", "said", "done"
 _report: Connection | None = None
 
 
@@ -69,6 +69,7 @@ class Workers:
         self._context = multiprocessing.get_context("spawn")
         self._plugins = tuple(plugins)
         self._running: dict[Any, Running[Any]] = {}
+        self._said: set[str] = set()
         self._bar = tqdm(
             total=total,
             unit="epoch",
@@ -118,6 +119,9 @@ class Workers:
                 if kind == TICK:
                     self._bar.update()
                     continue
+                if kind == SAID:
+                    self._warn(value)
+                    continue
                 job, process = running.pop(pipe)
                 if value is not None and waiting and not fresh:
                     self._give(pipe, process, waiting.popleft())
@@ -125,6 +129,13 @@ class Workers:
                     pipe.close()  # type: ignore[union-attr]
                     process.join()
                 yield job, _crash(process) if value is None else value
+
+    def _warn(self, text: str) -> None:
+        """Say once what a worker has to say of what it trains."""
+        if text not in self._said:
+            self._said.add(text)
+            with tqdm.external_write_mode():
+                warnings.warn(text, BasisWarning, stacklevel=1)
 
     def _start(self, work: Callable[[JobT], DoneT]) -> tuple[Any, Any]:
         ours, theirs = self._context.Pipe()
@@ -183,11 +194,24 @@ def _serve(report: Connection, plugins: Sequence[Path], work: Callable[[Any], An
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A worker's figures and warnings must not draw over the parent's progress bar.
     os.environ.setdefault("TQDM_DISABLE", "1")
-    warnings.simplefilter("ignore", BasisWarning)
+    warnings.showwarning = _pass_on(report, warnings.showwarning)
     # The parent wants no more; or it was asked twice to stop, and so was this.
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             report.send((DONE, _attempt(plugins, work, report.recv())))
+
+
+def _pass_on(report: Connection, usual: Callable[..., None]) -> Callable[..., None]:
+    """How a worker shows warnings: the parent says those of bases, once for all workers."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, BasisWarning):
+            usual(message, category, *place, **more)
+            return
+        with suppress(OSError):  # a parent that is stopping listens no more
+            report.send((SAID, str(message)))
+
+    return show
 
 
 def _end_with_parent() -> None:
