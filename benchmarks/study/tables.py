@@ -131,7 +131,8 @@ def _point(found: dict[float, float], lr: float, best: float | None) -> str:
     if lr not in found:
         return ""
     digits = f"{100 * found[lr]:.1f}"
-    if best in found and found[lr] != found[best] and f"{100 * found[best]:.1f}" == digits:
+    alike = {x for x in found.values() if f"{100 * x:.1f}" == digits}
+    if best in found and found[best] in alike and len(alike) > 1:
         digits = f"{100 * found[lr]:.2f}"
     return f"**{digits}**" if lr == best else digits
 

@@ -268,6 +268,13 @@ def test_parts_are_taken_away_from_one_run(
     assert not list(parts.jobs())
 
 
+def test_two_points_of_a_grid_never_look_like_one(study: dict[str, ModuleType]) -> None:
+    found = {1e-3: 0.5720, 3e-3: 0.5724, 1e-2: 0.5}
+    shown = [study["tables"]._point(found, lr, 3e-3) for lr in (3e-4, *found)]
+    assert shown == ["", "57.20", "**57.24**", "50.0"]
+    assert study["tables"]._point({1e-3: 0.572, 3e-3: 0.572}, 1e-3, 1e-3) == "**57.2**"
+
+
 def test_what_compares_samples_has_a_batchs_share_of_its_cost(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
