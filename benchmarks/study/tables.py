@@ -48,7 +48,7 @@ def accuracy(place: str) -> Iterator[str]:
     for name, entrant in CONTESTANTS.items():
         if name not in found:
             if place == "cifar10" and name in LONG:
-                yield f"| {entrant.title} | not run | | | |"
+                yield f"| {entrant.title} | {entrant.dropped or 'not run'} | | | |"
             continue
         mine = found[name]
         apart = "" if name == "bptt" else paired(values(mine, "test_accuracy"), baseline) or ""
