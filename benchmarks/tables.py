@@ -60,8 +60,9 @@ def source(record: Record) -> str:
     memory = f", {machine['memory_gib']:.0f} GiB" if machine["memory_gib"] else ""
     where = ", ".join(machine["accelerators"]) if record.get("device") == "cuda" else ""
     where = where or f"{machine['processor']}, {machine['cores']} cores{memory}"
+    command = re.sub(r" --out \S+", "", record["command"])  # a folder of whoever ran it
     return (
-        f"`{record['command']}`, {record['when'][:10]}, revision {record['revision'][:10]}"
+        f"`{command}`, {record['when'][:10]}, revision {record['revision'][:10]}"
         f"{'+changes' if record['revision'].endswith('+changes') else ''}, "
         f"torch {record['versions']['torch']}, {where}, {threads} thread{'s'[: threads != 1]}."
     )
