@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .fixed import MOST, PARTS, Fixed, one_event, parts_of
+from .fixed import MOST, PARTS, Fixed, one_event, parts_of, trace_unit
 from .plan import Floats, Layer
 
 F = np.float32
@@ -207,7 +207,7 @@ class FixedArithmetic:
 
     def by_gain(self, layer: Layer, lesson: Lesson, gain: Any) -> None:
         at = _fixed(layer)
-        lesson.factor = lesson.factor * gain * F(2.0**-at.trace)
+        lesson.factor = lesson.factor * gain * F(trace_unit(layer))
         if not lesson.gathered:
             point = at.points[KINDS.index(lesson.kind)]
             by = lesson.factor * F(2.0**point) * F(2.0**at.shift)

@@ -14,6 +14,7 @@ from ..describe import BlockDescription, Description, describe
 from ..errors import IllegalError
 from ..nn import AvgPool, GlobalAvgPool, MaxPool, Network, Readout, Spiking
 from ..rules import Rule
+from .emit import FLOATS
 from .plan import Floats, Layer, Plan, PoolKind, Shape
 from .refuse import MOST_SIDE, WAVES, check
 
@@ -75,6 +76,9 @@ def plan_of(
     return Plan(name, tuple(layers), layers[0].shape.inputs, about.classes)
 
 
+MOST_FLOAT = float(np.finfo(np.float32).max)
+
+
 def _check_sizes(layer: Layer) -> None:
     """Refuse what the tables' 16 and 8 bits do not hold, and weights that are no numbers."""
     sides, small = layer.shape[:6], layer.shape[6:]
@@ -83,6 +87,14 @@ def _check_sizes(layer: Layer) -> None:
             f"block {layer.name!r} cannot be exported to C",
             got=f"sizes {tuple(layer.shape)} and {layer.classes} classes",
             expected="sides, channels, inputs and classes to 65535, kernel, stride and pad to 255",
+        )
+    wide = {name: getattr(layer, name) for name in FLOATS}
+    if outside := {k: x for k, x in wide.items() if not abs(x) <= MOST_FLOAT}:
+        name, value = next(iter(outside.items()))
+        raise IllegalError(
+            f"block {layer.name!r} cannot be exported to C",
+            got=f"{name} {value:g}",
+            expected="constants that float32 holds",
         )
     held = [layer.flat] if layer.basis is None else [layer.flat, layer.basis.ravel()]
     if not all(np.isfinite(x).all() for x in held):
@@ -124,9 +136,9 @@ def _layer(
         spikes=block.kind != "readout",
         classes=about.classes,
         unit=1.0 if before is None or before.pool != "mean" else 1.0 / before.pooled**2,
-        decay=block.neuron.decay,
-        threshold=block.neuron.threshold or 0.0,
-        reset=(block.neuron.reset_by or 0.0) if block.kind != "readout" else 0.0,
+        decay=float(block.neuron.decay),  # 1 is 1.0 in the hash, too
+        threshold=float(block.neuron.threshold or 0.0),
+        reset=float(block.neuron.reset_by or 0.0) if block.kind != "readout" else 0.0,
         pre_decay=trace.pre["input"] if two else 0.0,
         post_decay=trace.post_decay,
         pre_gain=trace.pre_gain,

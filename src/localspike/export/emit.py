@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from .fixed import Fixed, one_event, parts_of
+from .fixed import Fixed, one_event, parts_of, trace_unit
 from .plan import MODES, SHARED, VERSION, Layer, Mode, Plan, Shape
 
 SIGNALS = {
@@ -57,7 +57,8 @@ def header(plan: Plan) -> str:
             lines.append(f"#define {macro} ({terms}) /* {name or 'net'}: {said} */")
             names.append(macro)
         lines += [f"#define LS_ARENA_{mode.upper()} ({' + '.join(names)})", ""]
-    lines += ["extern const ls_config ls_model;", "", "#endif", ""]
+    lines += ["#ifdef __cplusplus", 'extern "C" const ls_config ls_model;', "#else"]
+    lines += ["extern const ls_config ls_model;", "#endif", "", "#endif", ""]
     return "\n".join(lines)
 
 
@@ -170,10 +171,11 @@ def _fixed(layer: Layer, at: Fixed) -> Iterator[str]:
         "post_decay": parts_of(layer.post_decay),
         "one": one,
         "loop_one": loop_one,
+        "shift": at.shift,
     }
     real = {
         "state_unit": 2.0**-at.state,
-        "trace_unit": 2.0**-at.trace,
+        "trace_unit": trace_unit(layer),
         "post_unit": 2.0**-at.post,
         "post_steps": 2.0**at.post,
     }

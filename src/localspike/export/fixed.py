@@ -29,8 +29,9 @@ THRESHOLDS = 16
 """How many thresholds a membrane can hold."""
 EVENTS = 2.0
 """Events a step, kept up for ever, that a pre trace can hold."""
-SHIFTS = {"int16": 15, "int8": 20}
-"""Fractional bits of a post factor times a pre trace: `LS_SHIFT`."""
+FINER_POSTS = {"int16": 3, "int8": 8}
+"""Fractional bits of a post factor times one event: an event moves a weight by at most 4,096 units
+of 16 bits (an eighth of what it can be), or by 128 of 8 (all of it)."""
 MOST_STATE, MOST_TRACE, MOST_POST, MOST_WEIGHT = 24, 12, 14, 24
 FINER = 8
 """Bits by which weights may be finer than membranes."""
@@ -71,8 +72,8 @@ class Fixed:
 
     @property
     def shift(self) -> int:
-        """Fractional bits of a post factor times a pre trace."""
-        return SHIFTS[self.dtype]
+        """Fractional bits of a post factor times a pre trace; an event is 2^trace units of it."""
+        return self.trace + FINER_POSTS[self.dtype]
 
 
 def in_fixed_point(plan: Plan, dtype: Dtype, headroom: float = HEADROOM) -> Plan:
@@ -197,8 +198,13 @@ def _gain(x: float) -> tuple[int, int]:
 
 def one_event(layer: Layer) -> tuple[int, int]:
     """What an event adds to a pre trace: of an input, of a recurrent one."""
+    return round(layer.unit / trace_unit(layer)), round(1.0 / trace_unit(layer))
+
+
+def trace_unit(layer: Layer) -> float:
+    """What a unit of a pre trace is worth: about 2^-trace, so that an input's event is whole."""
     assert layer.fixed is not None
-    return round(layer.unit * 2.0**layer.fixed.trace), 2**layer.fixed.trace
+    return layer.unit / round(layer.unit * 2.0**layer.fixed.trace)
 
 
 def parts_of(decay: float) -> int:

@@ -146,7 +146,7 @@ class _Graph:
         """Append a constant in float32."""
         self.count += 1
         name = f"_{self.count}"
-        values = np.float32(x) if isinstance(x, float) else x.detach().cpu().float().numpy()
+        values = x.detach().cpu().float().numpy() if isinstance(x, Tensor) else np.float32(x)
         made = self.helper.make_tensor(
             name, 1, values.shape, np.ascontiguousarray(values).tobytes(), raw=True
         )  # 1: float32

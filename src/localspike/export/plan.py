@@ -23,7 +23,7 @@ KEPT = ("scratch", "weights", "gathered")
 """Buffers that outlive a sequence, or that nothing is kept in."""
 SHARED = ""
 """In place of a layer's name, what all share; no block can have it."""
-VERSION = 3
+VERSION = 4
 """Of the runtime's tables and of what it saves: `LS_VERSION` in ls.h."""
 
 Floats = NDArray[np.float32]

@@ -119,6 +119,8 @@ def _work(layer: Layer, arriving: float, own: float) -> Work:
 
 def _alive(rate: float, decay: float, unit: float) -> float:
     """Share of pre traces that have not faded, long after a sequence began."""
+    if decay >= 1.0:  # they never do
+        return float(rate > 0.0)
     steps = 1 if decay <= 0.0 else 1 + floor(log(float(FADED) / unit) / log(decay))
     return float(1.0 - (1.0 - rate) ** max(steps, 1))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Literal
 
 import torch
@@ -87,6 +87,8 @@ class ClassBasis(Signal):
                 got=self.scale,
                 expected="'mean', 'sqrt', 'l2', 'l2_full' or a number",
             )
+        if not isinstance(self.scale, str) and not 0.0 < self.scale < inf:
+            raise ConfigError("logit scale", got=self.scale, expected="a finite number > 0")
         if self.pool is not None and self.pool < 0:
             raise ConfigError("pool", got=self.pool, expected="a size >= 1, 0 or None")
         if not 0.0 <= self.latent_decay < 1.0:

@@ -26,7 +26,11 @@
 
 #include "ls_dtype.h" /* LS_BITS of a weight: 32 (float), 16 or 8 */
 
-#define LS_VERSION 3u
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LS_VERSION 4u
 
 enum { /* what functions return: 0 or more is good */
     LS_OK = 0,
@@ -95,6 +99,7 @@ typedef struct { /* of a layer: membranes, pre and post traces are int16 */
     int32_t threshold, reset;
     int32_t decay, pre_decay, post_decay; /* in parts of 32768 */
     int32_t one, loop_one;                /* what an event adds to a pre trace */
+    int32_t shift;                        /* fractional bits of a post factor times a pre trace */
     float state_unit, trace_unit, post_unit; /* what a unit is worth */
     float post_steps;                     /* units of a post trace in 1.0 */
 } ls_fixed;
@@ -107,6 +112,7 @@ typedef struct { /* what is learnt at one position, and where it goes */
 #if LS_BITS != 32
     float *gathered; /* in place of weight, if it is not null */
     int32_t one;     /* an event in units of a pre trace */
+    int32_t shift;
     uint32_t *seed;
 #endif
 } ls_lesson;
@@ -225,11 +231,13 @@ void ls_reset(ls_net *net);
 /* One time step; counts of all inputs, or the indices of those with an event (again for two). */
 int ls_step(ls_net *net, const uint8_t *counts);
 int ls_step_events(ls_net *net, const uint32_t *index, size_t n);
-/* Learn from the step just made. */
+/* Learn from the step just made; nothing where the model was written to infer only. */
 int ls_learn(ls_net *net, int label);
-/* After LS_GATHER: change the weights by what was gathered, keep `momentum` of it. */
+/* After LS_GATHER: change the weights by what was gathered, keep `momentum` of it. What is kept
+ * outlives ls_reset; ls_update(net, 0) and ls_load leave none. */
 int ls_update(ls_net *net, float momentum);
-/* The class with the largest logits so far; the logits [classes]. */
+/* The class with the largest logits so far; the logits [classes], sums in float32 that stop growing
+ * after some 2^24 steps: in an endless stream reset now and then. */
 int ls_predict(const ls_net *net);
 const float *ls_logits(const ls_net *net);
 void ls_set_rate(ls_net *net, float rate);
@@ -264,5 +272,9 @@ void ls_learn_all(ls_net *net, const ls_layer *layer, const ls_slot *slot, ls_ev
                   const float *m);
 float ls_triangle(const ls_layer *layer, float distance);
 float ls_fast_sigmoid(const ls_layer *layer, float distance);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

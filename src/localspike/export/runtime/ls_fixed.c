@@ -86,9 +86,10 @@ void ls_teach(const ls_lesson *t, size_t at, int32_t k, unsigned n)
     }
     /* Unsigned, moved up by half the range: shifting rounds down what is negative too. */
     ls_weight *weight = t->weight + at;
+    const int32_t shift = t->shift, back = 1 << (31 - shift);
     for (uint32_t random = next(t->seed); n--; random += STRIDE, weight++) {
-        uint32_t product = (uint32_t)(k * row++->i) + (random >> (32 - LS_SHIFT)) + 0x80000000u;
-        *weight = moved(*weight, (int32_t)(product >> LS_SHIFT) - (1 << (31 - LS_SHIFT)));
+        uint32_t product = (uint32_t)(k * row++->i) + (random >> (32 - shift)) + 0x80000000u;
+        *weight = moved(*weight, (int32_t)(product >> shift) - back);
     }
 }
 

@@ -94,8 +94,6 @@ static inline void teach(const ls_lesson *t, size_t at, ls_factor k, unsigned n)
 typedef unsigned ls_value;
 #define LS_SCALE 32768 /* what decays are parts of */
 #define LS_MOST 32767
-/* Fractional bits of a post factor times a pre trace, in units of weight. */
-#define LS_SHIFT (LS_BITS == 16 ? 15 : 20)
 
 static inline int32_t saturated(int32_t x)
 {
@@ -180,6 +178,7 @@ static inline ls_lesson lesson_of(ls_net *net, const ls_layer *l, const ls_slot 
     t.weight = s->weight + at;
     t.gathered = s->gathered ? s->gathered + at : NULL;
     t.one = kind == LS_LOOP ? l->fixed.loop_one : l->fixed.one;
+    t.shift = l->fixed.shift;
     t.seed = &net->seed;
 #endif
     return t;
@@ -195,7 +194,7 @@ static inline void by_gain(ls_lesson *t, const ls_layer *l, int kind, float gain
     t->factor *= l->fixed.trace_unit;
     if (!t->gathered)
         ls_draw_row(t->row, t->seed,
-                    t->factor * l->fixed.scale[kind].steps * (float)(1 << LS_SHIFT),
+                    t->factor * l->fixed.scale[kind].steps * (float)(1 << t->shift),
                     l->shape.out_c);
 #endif
 }

@@ -240,7 +240,8 @@ int ls_update(ls_net *net, float momentum)
 #if LS_BITS == 32
             s->weight[j] -= rate * s->gathered[j];
 #endif
-            s->gathered[j] *= momentum;
+            /* Not by a product: what is no number would stay. */
+            s->gathered[j] = momentum == 0.0f ? 0.0f : momentum * s->gathered[j];
         }
     }
     return LS_OK;

@@ -104,6 +104,8 @@ int ls_load(ls_net *net, ls_read read, void *context)
         uint32_t bytes = part(net, i, &weight);
         if (bytes && read(context, at, weight, bytes))
             found = LS_IO;
+        if (net->slot[i].gathered) /* what other weights have learnt */
+            clear(net->slot[i].gathered, net->config->layer[i].learnt * sizeof(float));
         crc = sum_of(crc, weight, bytes);
         at += bytes;
     }
