@@ -122,9 +122,14 @@ def load_split(config: RunConfig, split: str, data_root: DataRoot = None) -> Dat
     return data.load(config.data.name, split, data_root=data_root, limit=limit, **options)
 
 
+def known_of(config: RunConfig) -> data.Info:
+    """What is known of the configured data, with the options it is loaded with."""
+    return data.info(config.data.name).with_options(config.data.options)
+
+
 def build_network(config: RunConfig) -> Network:
     """The configured network for the configured data, weights as drawn."""
-    about = data.info(config.data.name).with_options(config.data.options)
+    about = known_of(config)
     wanted = inspect.signature(lookup("model", config.model.name)).parameters
     given: dict[str, Any] = {"classes": len(about.classes), "neuron": config.neuron}
     given |= _input_sizes(config.model.name, about.sample_shape, "image" in wanted)
@@ -246,6 +251,12 @@ def build_scheduler(config: RunConfig, optimizer: Optimizer, batches: int) -> LR
             got=", ".join(f"{key}={factor:g}" for key, factor in factors.items()),
             fix="Take another scheduler, such as CosineAnnealingLR, or factors of 1",
         )
+    if name == "ReduceLROnPlateau" and config.scheduler.every == "step":
+        raise ConfigError(
+            f"scheduler {name} watches the validation loss, which there is after every epoch",
+            got="scheduler.every=step",
+            fix="Use scheduler.every=epoch",
+        )
     length = config.training.epochs * (batches if config.scheduler.every == "step" else 1)
     for parameter in inspect.signature(lookup("scheduler", name)).parameters:
         if parameter in LENGTHS:
@@ -258,7 +269,7 @@ def _called(section: str, name: str, **arguments: Any) -> Any:
     function = lookup(section, name)
     try:
         return function(**arguments)
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         given = {key: value for key, value in arguments.items() if isinstance(value, SHOWN)}
         raise ConfigError(
             f"{section} {name} cannot be built: {said(error)}",

@@ -36,7 +36,8 @@ class Board:
             self._writer = events.EventsWriter(str(folder / "events"))
         if step:
             start = self._proto.SessionLog(status=self._proto.SessionLog.START)
-            self._put(step=step, session_log=start)
+            # Points from there on are dropped by who reads; the one at this step is in the file.
+            self._put(step=step + 1, session_log=start)
 
     def add(self, name: str, value: float, step: int) -> None:
         """One point of a curve."""

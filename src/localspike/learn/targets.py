@@ -146,12 +146,23 @@ def chosen_steps(active: ActiveSteps, steps: int, generator: torch.Generator | N
     return sorted(torch.randperm(steps, generator=generator)[:k].tolist())
 
 
+def _within(active: ActiveSteps, steps: int) -> ActiveSteps:
+    """Active steps of a batch that may be cut to its longest sample: nobody has those behind."""
+    if isinstance(active, str | bool):
+        return active
+    if isinstance(active, int | np.integer):
+        return min(int(active), steps)
+    return [t for t in active if not t >= steps]
+
+
 def active_mask(active: ActiveSteps, steps: int, batch: int, lengths: Tensor | None) -> Tensor:
     """[T, B] booleans on the CPU: where the signal is on, padding not yet considered.
 
     >>> active_mask(2, 4, 1, torch.tensor([3])).flatten().tolist()
     [False, True, True, True]
     """
+    if lengths is not None and len(lengths) and int(lengths.max()) == steps:
+        active = _within(active, steps)
     time = torch.arange(steps)[:, None].expand(steps, batch)
     if isinstance(active, str):
         if active != "all":

@@ -134,9 +134,11 @@ class Trainer:
             while self.position.epoch < self.plan.epochs:
                 begun, left = time.monotonic(), len(self.train) - self.position.batch
                 self._train_epoch()
+                trained = time.monotonic()
                 self._close_epoch()
-                took = time.monotonic() - begun
-                self._leave_in_time(took * len(self.train) / max(left, 1))
+                # An epoch taken up near its end was short, but its validation was not.
+                whole = (trained - begun) * len(self.train) / max(left, 1)
+                self._leave_in_time(whole + time.monotonic() - trained)
 
     def _train_epoch(self) -> None:
         at = self.position

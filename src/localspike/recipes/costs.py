@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 import torch
 
-from .. import data, rules
+from .. import rules
 from ..config import RunConfig, build_network, build_rule
+from ..config.build import known_of
 from ..config.options import nearest
 from ..cost import Setting, inference, operations
 from ..cost.paper import signal_macs
@@ -100,12 +103,26 @@ def setting_of(config: RunConfig, asked: Asked) -> Setting:
     for name, size in (("steps", asked.steps), ("batch", asked.batch)):
         if size is not None and size > LARGEST:
             raise ConfigError(name, got=size, expected=f"at most {LARGEST:,}")
-    usual = config.data.options.get("steps", data.info(config.data.name).steps)
-    steps = usual if asked.steps is None else asked.steps
+    for name, share in (("rate", asked.rate), ("input_rate", asked.input_rate)):
+        if share is not None and not 0.0 <= share <= 1.0:
+            raise ConfigError(name, got=share, expected="spikes per neuron and step, 0 … 1")
+    steps = _usual_steps(config) if asked.steps is None else asked.steps
     batch = config.training.batch_size if asked.batch is None else asked.batch
     drawn = chosen_steps(config.learner.active_steps, steps, torch.Generator())
     active = drawn if isinstance(drawn, int) else steps if drawn == "all" else len(drawn)
     return Setting(steps, batch, active=active, static=config.data.name in STILL)
+
+
+def _usual_steps(config: RunConfig) -> int:
+    """T as it is given, or as the data have it in bins of the given width."""
+    options, about = config.data.options, known_of(config)
+    if options.get("steps") is not None:
+        return int(options["steps"])
+    usual = inspect.signature(about.loader).parameters.get("bin_ms")
+    width = options.get("bin_ms")
+    if usual is None or not usual.default or not width:
+        return about.steps
+    return ceil(about.steps * usual.default / width)
 
 
 def _of_rule(net: Network, rule: Rule, config: RunConfig, setting: Setting) -> dict[str, Any]:

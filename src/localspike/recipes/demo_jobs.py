@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..config import RunConfig
 from ..learn.metrics import read_journal
 from .begin import begun
-from .folder import read_json, write_json
+from .folder import prepare, read_json, write_json
 from .registry import recipe
 from .run import train
 from .workers import tick
@@ -56,7 +56,9 @@ def search(job: Job) -> Done:
     """Train for validation accuracy only: the test split is not read."""
     folder, config = Path(job.folder), config_of(job)
     found = folder / "validation.json"
-    if not found.exists():
+    if found.exists():
+        prepare(folder, config, resume=True)  # it may be that of a quick demo, or of another net
+    else:
         started = (folder / "config.json").exists()
         with begun(config, folder, resume=started, say=tick, bar=False) as (session, trainer):
             trainer.run()

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import torch
 
-from .. import data
 from ..config import RunConfig, build_learner, build_network
+from ..config.build import known_of
 from ..cost import Setting
 from ..cost.report import FLOAT32, Report
 from ..errors import CheckpointError, LocalspikeError
@@ -119,7 +119,7 @@ def _planned(
 def untrained(config: RunConfig, net: Network) -> Run:
     """A run that has not been: its network as it is made, its rule's own tensors likewise."""
     own = build_learner(config, net, None).credit.own_parameters()
-    classes = data.info(config.data.name).classes
+    classes = known_of(config).classes
     held = {f"own.{name}": x.detach() for name, x in own.items()}
     return Run(config, net, torch.device("cpu"), "", 0, classes, held)
 

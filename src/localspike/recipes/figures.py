@@ -54,16 +54,17 @@ def firing_rates(folder: Path) -> tuple[list[int], list[dict[str, float]]]:
 
 def raster(session: Session, test: Dataset) -> Any:
     """The spikes of the first test sample, with the class read from it."""
-    frames, labels, _ = test.batch([0])
+    frames, labels, lengths = test.batch([0])
     frames = session.train.shaped(frames).to(session.device)
-    spikes, answer = spikes_of(session.net, frames)
-    true, read = test.classes[int(labels[0])], test.classes[answer]
+    judged = session.learner.evaluate(frames, labels.to(session.device), lengths)
+    true, read = test.classes[int(labels[0])], test.classes[int(judged.logits[0].argmax())]
+    spikes = spikes_of(session.net, frames if lengths is None else frames[: int(lengths[0])])
     return plot.raster_figure(spikes, f"A test sample of class “{true}”, read as “{read}”")
 
 
 @torch.no_grad()
-def spikes_of(net: Network, frames: torch.Tensor) -> tuple[dict[str, NDArray[Any]], int]:
-    """Spikes [T, n] of every block for one sample, the input's too if it is events, and the class.
+def spikes_of(net: Network, frames: torch.Tensor) -> dict[str, NDArray[Any]]:
+    """Spikes [T, n] of every block for one sample, the input's too if it is events.
 
     A static image is the same at every step and is left out.
     """
@@ -74,6 +75,5 @@ def spikes_of(net: Network, frames: torch.Tensor) -> tuple[dict[str, NDArray[Any
     def visit(name: str, block: Spiking, activity: Activity, weights: Weights) -> None:
         spikes[name] = activity.o[:, 0].flatten(1).float().cpu().numpy()
 
-    run = net.run(frames, visit=visit)
-    answer = 0 if run.logits is None else int(run.logits.sum(0).argmax())
-    return spikes, answer
+    net.run(frames, visit=visit)
+    return spikes

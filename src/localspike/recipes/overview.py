@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from .. import data, rules
-from ..config import RunConfig, build_network, build_rule, keys, pick_device, to_json
+from ..config import RunConfig, build_learner, build_network, keys, pick_device, to_json
 from ..config.build import LENGTHS
 from ..data.files import layouts
-from ..learn.learner import Learner
 from ..nn import Network, models
 from .folder import read_config, read_json, versions
 from .registry import RECIPES, recipe, summary
@@ -94,7 +93,7 @@ def describe_network(config: RunConfig) -> dict[str, Any]:
     """Shapes, parameters and multiply-accumulates of every block; the schedule it would take."""
     with torch.random.fork_rng(devices=[]):
         net = build_network(config)
-    learner = Learner(net, build_rule(config), update=config.learner.update)
+    learner = build_learner(config, net, None)
     return {
         "blocks": [_block(net, name) for name in net.modules_by_name],
         "parameters": sum(p.numel() for p in net.parameters()),

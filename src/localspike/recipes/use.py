@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import data
 from ..config import RunConfig, build_learner, build_network, pick_device
-from ..config.build import load_split, test_feed
+from ..config.build import known_of, load_split, test_feed
 from ..data.files import load_arrays
 from ..errors import DataError, ShapeError
 from ..learn import Learner
@@ -62,7 +61,7 @@ def load_run(
     require_own(checkpoint, folder)
     net.load_state_dict(checkpoint.state["net"])
     there = pick_device(device)
-    classes = data.info(config.data.name).classes
+    classes = known_of(config).classes
     step = checkpoint.entry("step")
     learned = checkpoint.state["learner"]
     own = {name: x for name, x in learned.items() if name.startswith("own.") or name == HEARD}
@@ -163,7 +162,7 @@ def _in_shape(frames: NDArray[Any], run: Run) -> Tensor:
         raise ShapeError("frames have the wrong dtype", got=frames.dtype, expected="numbers")
     with np.errstate(over="ignore"):  # infinity is refused with all that is not finite
         tensor = torch.from_numpy(np.ascontiguousarray(frames, dtype=np.float32))
-    sample = data.info(run.config.data.name).sample_shape
+    sample = known_of(run.config).sample_shape
     dims = ", ".join(map(str, sample))
     if tensor.shape[1:] == sample:
         tensor = tensor[:, None]

@@ -184,7 +184,7 @@ def random(classes: int, latents: int, seed: int = 0) -> Tensor:
     >>> random(2, 300).var().round().item()
     1.0
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed % 2**63)
     return (torch.rand((classes, latents), generator=generator) * 2 - 1) * 3**0.5
 
 

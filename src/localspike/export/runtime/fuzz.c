@@ -229,6 +229,17 @@ static int mutate(tape *t)
     return LS_OK;
 }
 
+/* What a layer had gathered is gone. */
+static void forgotten(unsigned i)
+{
+    const uint8_t *gathered = (const uint8_t *)slots[i].gathered;
+    for (size_t k = 0; gathered && k < ls_model.layer[i].learnt * sizeof(float); k++) {
+        if (gathered[k])
+            fail("loading keeps what was gathered");
+        ((uint8_t *)before)[(size_t)(gathered - arena) + k] = 0;
+    }
+}
+
 /* What was loaded is what was read, or was left as it was; nothing but weights has changed. */
 static void check_loaded(int code, const tape *t)
 {
@@ -242,6 +253,8 @@ static void check_loaded(int code, const tape *t)
         from += bytes;
         if (bytes)
             memcpy((uint8_t *)before + ((uint8_t *)slots[i].weight - arena), slots[i].weight, bytes);
+        if (t->again || code == LS_OK)
+            forgotten(i);
     }
     if (!same())
         fail("loading changed more than weights");

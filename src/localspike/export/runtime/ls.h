@@ -111,8 +111,7 @@ typedef struct { /* what is learnt at one position, and where it goes */
     float factor;
 #if LS_BITS != 32
     float *gathered; /* in place of weight, if it is not null */
-    int32_t one;     /* an event in units of a pre trace */
-    int32_t shift;
+    int16_t one, shift; /* an event in units of a pre trace; ls_fixed's */
     uint32_t *seed;
 #endif
 } ls_lesson;

@@ -155,6 +155,9 @@ void ls_settle(ls_net *net, const ls_layer *l, const ls_slot *s, float rate);
 
 #endif
 
+/* Nothing is gathered any more. */
+void ls_forget(ls_net *net);
+
 /* How far u[t], which only v[t] and the spike are kept of, is above the threshold. */
 static inline float distance(const ls_layer *l, const ls_slot *s, uint32_t i)
 {
@@ -177,8 +180,8 @@ static inline ls_lesson lesson_of(ls_net *net, const ls_layer *l, const ls_slot 
 #else
     t.weight = s->weight + at;
     t.gathered = s->gathered ? s->gathered + at : NULL;
-    t.one = kind == LS_LOOP ? l->fixed.loop_one : l->fixed.one;
-    t.shift = l->fixed.shift;
+    t.one = (int16_t)(kind == LS_LOOP ? l->fixed.loop_one : l->fixed.one);
+    t.shift = (int16_t)l->fixed.shift;
     t.seed = &net->seed;
 #endif
     return t;

@@ -246,3 +246,10 @@ int ls_update(ls_net *net, float momentum)
     }
     return LS_OK;
 }
+
+void ls_forget(ls_net *net)
+{
+    for (unsigned i = 0; i < net->config->layers; i++)
+        if (net->slot[i].gathered)
+            clear(net->slot[i].gathered, net->config->layer[i].learnt * sizeof(float));
+}

@@ -104,10 +104,10 @@ int ls_load(ls_net *net, ls_read read, void *context)
         uint32_t bytes = part(net, i, &weight);
         if (bytes && read(context, at, weight, bytes))
             found = LS_IO;
-        if (net->slot[i].gathered) /* what other weights have learnt */
-            clear(net->slot[i].gathered, net->config->layer[i].learnt * sizeof(float));
         crc = sum_of(crc, weight, bytes);
         at += bytes;
     }
+    if (at > sizeof(header)) /* weights were taken: what others have learnt is not theirs */
+        ls_forget(net);
     return found == LS_OK && crc != sum ? LS_IO : found;
 }
