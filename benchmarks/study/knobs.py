@@ -110,6 +110,8 @@ def table(titles: dict[str, str]) -> Iterator[str]:
     yield f"| question | settings | {' | '.join(heads)} |"
     yield "|---|---|" + "---|---|" * len(shown)
     for name, knob in KNOBS.items():
+        if knob.only and knob.only not in shown:
+            continue
         cells = [cell for place in shown for cell in _cells(found[place], name, knob, place)]
         told = " ".join([*([f"rule={knob.rule}"] if knob.rule else []), *knob.settings])
         told += f" lr/{knob.slower:g}" if knob.slower != 1.0 else ""

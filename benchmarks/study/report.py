@@ -103,7 +103,7 @@ the step size of the weights; the others are fixed.
 KNOBS = """\
 ## Everything else about TESS
 
-One thing at a time, on two small nets; **validation** accuracy after the last epoch, with the
+One thing at a time, on small nets; **validation** accuracy after the last epoch, with the
 seeds of the parts above. The step size is the one that won TESS's grid, on this very split, unless
 the settings say otherwise: it was tuned for TESS as it is, and for nothing it is compared with.
 Differences are paired, so that their intervals are over seeds; all seeds share 237 clips or 500

@@ -333,8 +333,7 @@ def test_a_knob_sets_one_thing_of_tess_otherwise(
     assert "| 51.0 ± 1.4 (2) |  |" in rows["| TESS as it is in the tables"]
     (asked,) = (row for row in rows.values() if "rule.pre_decay=0 |" in row)
     assert "61.5 ± 2.1 (2) | +10.50 [+4.15, +16.85] |" in asked
-    (only,) = (row for row in rows.values() if "rule=dense" in row)
-    assert only.endswith("|  |  |")
+    assert not any("rule=dense" in row for row in rows.values())  # of a place without records
     assert knobs.compared() == 1
     asked = study["run"].knob_jobs(["nmnist-conv"], (11,))
     assert {(job.part, job.seed) for job in asked} == {("knobs/nmnist-conv", 11)}
