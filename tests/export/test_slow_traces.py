@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers_export import make, needs_compiler, planned, written
+from helpers_export import (
+    SANITIZED,
+    STRICT,
+    make,
+    needs_compiler,
+    planned,
+    self_check,
+    written,
+)
 from localspike import models, rules
 from localspike.errors import ConfigError, IllegalError
 from localspike.export import Plan, plan_of
@@ -62,6 +71,29 @@ def test_an_event_behind_a_mean_is_a_whole_number_worth_what_it_is(
     assert one * trace_unit(layer) == pytest.approx(layer.unit, rel=1e-12)
     assert loop * trace_unit(layer) == pytest.approx(1.0, rel=0.02)
     assert Fraction(one, loop) == pytest.approx(layer.unit, rel=0.02)
+
+
+SLOW: dict[str, Callable[[], Plan]] = {
+    "leaky readout, biases": lambda: plan_of(
+        fold(models.mlp(16, (12,), 4, bias=True, readout_decay=0.99)),
+        rules.tess(pre_decay=0.97, post_gain=0.0),
+    ),
+    "behind means": lambda: plan_of(
+        fold(models.convnet(2, 4, image=12, channels=(3, 4), pooling="avg")),
+        rules.tess(pre_decay=0.98, post_gain=0.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SLOW)
+@pytest.mark.parametrize("dtype", ["int16", "int8"])
+def test_c_is_its_mirror_with_slow_traces(dtype: Dtype, case: str, tmp_path: Path) -> None:
+    needs_compiler()
+    plan = in_fixed_point(SLOW[case](), dtype)
+    assert {layer.fixed.shift for layer in plan.layers if layer.fixed} != {15, 20}
+    written(plan, tmp_path)
+    ran = self_check(tmp_path, f"-O1 {SANITIZED} {STRICT}")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 GATHERED = """

@@ -14,9 +14,10 @@ from helpers import batch, gradient, make
 from localspike import Learner, rules
 from localspike.config import build_network, override
 from localspike.config.build import build_optimizer, build_scheduler, known_of
+from localspike.data import Dataset, Frames, batches
 from localspike.errors import ConfigError, ShapeError
 from localspike.learn.meter import macs_of, sequence_bytes
-from localspike.learn.targets import active_mask
+from localspike.learn.targets import active_mask, steps_asked
 from localspike.recipes import figures, recipe
 from localspike.recipes.costs import Asked, costs
 from localspike.recipes.demo_jobs import Job, config_of, search
@@ -82,6 +83,8 @@ def test_what_torch_refuses_at_run_time_is_one_line() -> None:
 def test_any_seed_of_a_configuration_draws_a_basis() -> None:
     drawn = [rules.basis.random(3, 5, seed) for seed in (10**20, 10**20, 10**20 + 1)]
     assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+    for name in ("tp", "dfa", "drtp", "etlp", "decolle"):
+        Learner(make("linear"), rules.PRESETS[name](seed=10**20))
 
 
 def test_a_search_of_another_demo_is_not_taken_for_this_one(tmp_path: Path) -> None:
@@ -129,25 +132,29 @@ def test_the_raster_names_what_the_run_answers(monkeypatch: pytest.MonkeyPatch) 
         assert titles[-1] == (f"A test sample of class “{true}”, read as “c”", {steps})
 
 
-@pytest.mark.parametrize("active", [10, [1, 6, 9]])
+@pytest.mark.parametrize("active", [10, [1, 6, 9], "all"])
+@pytest.mark.parametrize("lengths", [[8, 3, 5], [8, 8, 8], [2, 2, 1]])
 @pytest.mark.parametrize("schedule", ["layerwise", "streaming"])
 def test_a_batch_cut_to_its_longest_sample_learns_at_the_same_steps(
-    active: int | list[int], schedule: str
+    active: int | list[int] | str, lengths: list[int], schedule: str
 ) -> None:
+    """Buckets leave the steps that are asked for; asking for more than there are is an error."""
     made = make("linear")
     frames, labels = batch(made)
-    lengths = torch.tensor([8, 3, 5])
-    whole, _ = gradient(
-        made, rules.tess(), frames, labels, lengths, schedule=schedule, active_steps=active
-    )
-    cut, _ = gradient(
-        made, rules.tess(), frames[:8], labels, lengths, schedule=schedule, active_steps=active
-    )
-    assert all(torch.allclose(whole[k], cut[k], rtol=0, atol=1e-12) for k in whole)
-    assert max(float(g.abs().max()) for g in cut.values()) > 1e-4
-    for given in (None, lengths):  # without lengths, or with padding, nobody has cut anything
+    real = torch.tensor(lengths)
+    source = Frames(frames.transpose(0, 1))
+    data = Dataset("mine", "train", source, labels, tuple("abcde"), real)
+    (cut,) = batches(data, 3, bucket=1, least=steps_asked(active))
+    assert len(cut.frames) == (max(lengths) if active == "all" else 10)
+    assert sorted(cut.lengths.tolist()) == sorted(lengths)
+    given = {"schedule": schedule, "active_steps": active}
+    whole, _ = gradient(made, rules.tess(), frames, labels, real, **given)
+    found, _ = gradient(made, rules.tess(), cut.frames.double(), cut.labels, cut.lengths, **given)
+    assert all(torch.allclose(whole[k], found[k], rtol=0, atol=1e-7) for k in whole)
+    assert max(float(g.abs().max()) for g in found.values()) > 1e-4
+    for given_lengths in (None, real):
         with pytest.raises(ConfigError):
-            active_mask(20, 12, 3, given)
+            active_mask(20, 12, 3, given_lengths)
 
 
 def test_counting_products_leaves_what_is_gathered_alone() -> None:

@@ -22,6 +22,7 @@ from ..learn.cuda import settle
 from ..learn.feed import Feed
 from ..learn.learner import Learner
 from ..learn.regulariser import FiringRate
+from ..learn.targets import steps_asked
 from ..nn import Network
 from ..nn.init import calibrate
 from ..rules import Rule
@@ -270,6 +271,8 @@ def _called(section: str, name: str, **arguments: Any) -> Any:
     try:
         return function(**arguments)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and section != "optimizer":
+            raise  # of memory, perhaps; an optimiser takes none as it is made
         given = {key: value for key, value in arguments.items() if isinstance(value, SHOWN)}
         raise ConfigError(
             f"{section} {name} cannot be built: {said(error)}",
@@ -315,6 +318,7 @@ def train_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.
         device=device,
         augment=augment,
         bucket=bucket,
+        least=steps_asked(config.learner.active_steps),  # those of the end are counted by sample
     )
 
 

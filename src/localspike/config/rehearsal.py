@@ -58,9 +58,6 @@ def _rehearse_batch(session: Session) -> None:
     steps, batch = frames.shape[:2]
     # A generator of our own: the run's draws stay what they would have been.
     active = chosen_steps(learner.active_steps, steps, torch.Generator())
-    if (real := session.train.dataset.lengths) is not None and session.train.bucket is not None:
-        # Steps are drawn from those of a batch, of which buckets leave the longest sample's.
-        chosen_steps(learner.active_steps, int(real.min()), torch.Generator())
     make_targets(
         learner.loss, labels, learner.credit.classes, steps, batch, lengths, active, frames
     )

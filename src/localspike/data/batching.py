@@ -61,6 +61,7 @@ def batches(
     augment: Augment | None = None,
     generator: torch.Generator | None = None,
     bucket: int | None = None,
+    least: int = 1,
 ) -> Iterator[Batch]:
     """Yield the batches of one epoch, beginning with batch number ``start``.
 
@@ -68,7 +69,7 @@ def batches(
     randomness of ``augment(samples, generator)`` from (seed, epoch, k). With ``generator`` the seed
     is drawn from it once. ``augment`` sees images [B, C, H, W] or event frames [T, B, ...].
     ``bucket`` puts samples of similar length in a batch, sorting so many batches at a time (see
-    `bucketed`), and cuts its frames to the longest of them.
+    `bucketed`), and cuts its frames to the longest of them, but not below ``least`` steps.
     Raises DataError for an impossible batch size or start, when drop_last leaves no batch, and for
     a bucket where the data set has no lengths; ConfigError for an ``augment`` that takes other
     arguments.
@@ -96,7 +97,7 @@ def batches(
             else:
                 samples = _augmented(dataset, chosen, augment, stream(seed, "augment", epoch, k))
             batch = dataset.finish(samples, chosen)
-            yield batch if bucket is None else _cut(batch)
+            yield batch if bucket is None else _cut(batch, least)
 
     return run()
 
@@ -127,11 +128,11 @@ def _lengths(dataset: Dataset) -> Tensor:
     return dataset.lengths
 
 
-def _cut(batch: Batch) -> Batch:
-    """The batch without the steps at which all of it is padding."""
+def _cut(batch: Batch, least: int) -> Batch:
+    """The batch without steps, behind the ``least`` first, at which all of it is padding."""
     if batch.lengths is None:
         return batch
-    return batch._replace(frames=batch.frames[: int(batch.lengths.max())])
+    return batch._replace(frames=batch.frames[: max(int(batch.lengths.max()), least)])
 
 
 def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:

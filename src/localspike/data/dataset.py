@@ -92,6 +92,12 @@ class Frames:
     static = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, Tensor) or self.values.layout != torch.strided:
+            raise DataError(
+                "frames are no dense tensor",
+                got=getattr(self.values, "layout", type(self.values).__name__),
+                fix="Use torch.from_numpy(array) or to_dense()",
+            )
         if self.values.ndim < 3 or 0 in self.values.shape or self.values.is_complex():
             raise DataError(
                 "frames are no sequences of samples",
@@ -115,7 +121,7 @@ class Frames:
 
     def gather(self, index: Tensor) -> Tensor:
         """Frames [T, B, ...] float32."""
-        return self.values[index].transpose(0, 1).to(torch.float32).contiguous()
+        return self.values.detach()[index].transpose(0, 1).to(torch.float32).contiguous()
 
     def frames(self, gathered: Tensor) -> Tensor:
         """The same."""

@@ -193,7 +193,7 @@ class Mirror:
             if learns and slot.gathered:
                 self.by.settle(layer, slot, self.rate * F(layer.rate))
                 for held in slot.gathered.values():
-                    held *= F(momentum)
+                    held[...] = F(momentum) * held if momentum else F(0.0)
 
     def predict(self) -> int:
         """The class with the largest logits so far."""

@@ -13,7 +13,7 @@ PURPOSE = "writing for TensorBoard"
 
 
 class Board:
-    """An event file in ``folder``; what earlier files hold from ``step`` on is not shown any more.
+    """An event file in ``folder``; what earlier files hold behind ``step`` is not shown any more.
 
     tensorboardX's own writer has a thread, which prints a traceback where the disk is full.
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..errors import IllegalError
 from ..nn.network import INPUT, Network
+from ..rules.basis import seeded
 from ..rules.signal import Companion
 
 
@@ -19,7 +20,7 @@ class CompanionStream:
 
     def __init__(self, net: Network, spec: Companion, classes: int, like: Tensor) -> None:
         self.spec, self.classes = spec, classes
-        generator = torch.Generator().manual_seed(spec.seed)
+        generator = seeded(spec.seed)
         self.entries: dict[str, Tensor] = {}
         for name, block in net.blocks.items():
             if INPUT in net.wires[name]:

@@ -20,8 +20,8 @@ class Feed:
     """The batches of a data set; batch k of an epoch depends on (seed, epoch, k) only.
 
     ``sample_shape`` is what the network takes: images are flattened for one that takes vectors.
-    ``bucket`` batches at a time are sorted by length and cut to their longest sequence. Lengths
-    stay on the CPU, which works with them.
+    ``bucket`` batches at a time are sorted by length and cut to their longest sequence, but not
+    below ``least`` steps. Lengths stay on the CPU, which works with them.
 
     >>> from localspike.data import keywords
     >>> feed = Feed(keywords("val", limit=20), 8, (80,))
@@ -37,6 +37,7 @@ class Feed:
     device: torch.device = CPU
     augment: Augment | None = None
     bucket: int | None = None
+    least: int = 1
 
     def __len__(self) -> int:
         return batch_count(len(self.dataset), self.batch_size)
@@ -52,6 +53,7 @@ class Feed:
             start=start,
             augment=self.augment,
             bucket=self.bucket,
+            least=self.least,
         ):
             moved = _moved(self.shaped(frames), self.device)
             yield Batch(moved, sent(labels, self.device), lengths)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -30,11 +33,8 @@ def macs_of(learner: Learner, frames: Tensor, labels: Tensor, lengths: Tensor | 
     """
     own = learner.credit.own_parameters().values()
     held = [(p, p.grad) for p in (*learner.net.parameters(), *own)]
-    _without_gradients(held)
-    with FlopCounterMode(display=False) as counter:
+    with _set_aside(held), FlopCounterMode(display=False) as counter:
         learner.gradient(frames, labels, lengths)
-    for p, grad in held:
-        p.grad = grad
     return counter.get_total_flops() // 2
 
 
@@ -109,18 +109,21 @@ def _saved_by_autograd(learner: Learner, frames: Tensor, target: Target, state: 
         saved.append(x)
         return x
 
-    _without_gradients(held)
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+    with _set_aside(held), torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
         ThroughTimeSchedule(learner.credit).run(frames, target, state)
-    for p, grad in held:
-        p.grad = grad
     return _bytes_of([x for x in saved if x.untyped_storage().data_ptr() not in weights])
 
 
-def _without_gradients(held: list[tuple[nn.Parameter, Tensor | None]]) -> None:
-    """What is gathered already is not added to."""
+@contextmanager
+def _set_aside(held: list[tuple[nn.Parameter, Tensor | None]]) -> Iterator[None]:
+    """What is gathered already is not added to, and is there again whatever happens."""
     for p, _ in held:
         p.grad = None
+    try:
+        yield
+    finally:
+        for p, grad in held:
+            p.grad = grad
 
 
 def _bytes_of(tensors: list[Tensor]) -> int:

@@ -146,13 +146,18 @@ def chosen_steps(active: ActiveSteps, steps: int, generator: torch.Generator | N
     return sorted(torch.randperm(steps, generator=generator)[:k].tolist())
 
 
-def _within(active: ActiveSteps, steps: int) -> ActiveSteps:
-    """Active steps of a batch that may be cut to its longest sample: nobody has those behind."""
-    if isinstance(active, str | bool):
-        return active
-    if isinstance(active, int | np.integer):
-        return min(int(active), steps)
-    return [t for t in active if not t >= steps]
+def steps_asked(active: ActiveSteps) -> int:
+    """How many steps a batch must have for these active ones, whatever its samples have.
+
+    >>> steps_asked("all"), steps_asked("random-6"), steps_asked(10), steps_asked([1, 6])
+    (1, 6, 10, 7)
+    """
+    if isinstance(active, str):
+        found = _DRAWN.fullmatch(active)
+        return int(found[2]) if found else 1
+    if isinstance(active, bool | int | np.integer):
+        return max(int(active), 1)
+    return max((int(t) + 1 for t in active), default=1)
 
 
 def active_mask(active: ActiveSteps, steps: int, batch: int, lengths: Tensor | None) -> Tensor:
@@ -161,8 +166,6 @@ def active_mask(active: ActiveSteps, steps: int, batch: int, lengths: Tensor | N
     >>> active_mask(2, 4, 1, torch.tensor([3])).flatten().tolist()
     [False, True, True, True]
     """
-    if lengths is not None and len(lengths) and int(lengths.max()) == steps:
-        active = _within(active, steps)
     time = torch.arange(steps)[:, None].expand(steps, batch)
     if isinstance(active, str):
         if active != "all":

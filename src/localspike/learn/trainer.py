@@ -137,8 +137,13 @@ class Trainer:
                 trained = time.monotonic()
                 self._close_epoch()
                 # An epoch taken up near its end was short, but its validation was not.
-                whole = (trained - begun) * len(self.train) / max(left, 1)
+                whole = (trained - begun) * len(self.train) / left if left else self._usual_epoch()
                 self._leave_in_time(whole + time.monotonic() - trained)
+
+    def _usual_epoch(self) -> float:
+        """Seconds an epoch has taken in all sittings, validations among them."""
+        spent = time.perf_counter() - self.started
+        return spent * len(self.train) / max(self.position.step, 1)
 
     def _train_epoch(self) -> None:
         at = self.position

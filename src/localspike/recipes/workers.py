@@ -195,6 +195,7 @@ def _serve(report: Connection, plugins: Sequence[Path], work: Callable[[Any], An
     # A worker's figures and warnings must not draw over the parent's progress bar.
     os.environ.setdefault("TQDM_DISABLE", "1")
     warnings.showwarning = _pass_on(report, warnings.showwarning)
+    warnings.simplefilter("always", BasisWarning)  # the parent's filters decide
     # The parent wants no more; or it was asked twice to stop, and so was this.
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while True:

@@ -178,13 +178,18 @@ def hadamard(classes: int, latents: int) -> Tensor:
     return (1 - 2 * parity).float()
 
 
+def seeded(seed: int) -> torch.Generator:
+    """A generator of any whole number, of which torch takes 64 bits."""
+    return torch.Generator().manual_seed(seed if abs(seed) < 2**63 else seed % 2**63)
+
+
 def random(classes: int, latents: int, seed: int = 0) -> Tensor:
     """B uniform in ±√3 (unit variance) from a seed.
 
     >>> random(2, 300).var().round().item()
     1.0
     """
-    generator = torch.Generator().manual_seed(seed % 2**63)
+    generator = seeded(seed)
     return (torch.rand((classes, latents), generator=generator) * 2 - 1) * 3**0.5
 
 

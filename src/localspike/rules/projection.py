@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, IllegalError
 from ..kernels import trace
+from .basis import seeded
 from .signal import BlockInfo, Knowledge, Signal, Told
 
 Kind = Literal["dfa", "sdfa", "drtp", "symmetric", "adaptive"]
@@ -152,6 +153,6 @@ class BoundProjection:
 def _matrix(spec: Projection, block: BlockInfo) -> Tensor:
     if spec.matrices is not None:
         return spec.matrices[block.index]
-    generator = torch.Generator().manual_seed(spec.seed * 1_000_003 + block.index)
+    generator = seeded(spec.seed * 1_000_003 + block.index)
     shape = (block.classes, prod(block.output_shape))
     return (torch.rand(shape, generator=generator) * 2 - 1) * block.classes**-0.5
