@@ -79,7 +79,7 @@ SLOW: dict[str, Callable[[], Plan]] = {
         rules.tess(pre_decay=0.97, post_gain=0.0),
     ),
     "behind means": lambda: plan_of(
-        fold(models.convnet(2, 4, image=12, channels=(3, 4), pooling="avg")),
+        fold(models.convnet(2, 4, image=16, channels=(3, 4), pooling="avg")),
         rules.tess(pre_decay=0.98, post_gain=0.0),
     ),
 }
