@@ -163,7 +163,7 @@ def test_papers(command: Callable[..., Said], paper: str, rows: int) -> None:
         ),
         (["keywords-tess", "--steps", "9" * 30], r"steps: got 9+; expected at most"),
         (["keywords-tess", "--batch", "9" * 400], r"batch: got 9+; expected at most"),
-        (["keywords-tess", "--rate", "1.2"], r"rate: got 1\.2"),
+        (["keywords-tess", "--rate", "1.2"], r"the rate of 'every block': got 1\.2"),
         (["keywords-tess", "--input-rate", "0.2"], r"an input rate alone.*--rate 0\.1"),
     ],
 )

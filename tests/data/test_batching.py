@@ -99,6 +99,7 @@ def test_drop_last_and_count(images: Dataset) -> None:
         ({"batch_size": 0}, "batch size is too small: got 0; expected 1 or more"),
         ({"batch_size": 4, "start": 4}, "first batch is outside the epoch: got 4; expected 0 … 3"),
         ({"batch_size": 4, "start": -1}, "first batch is outside the epoch: got -1"),
+        ({"batch_size": 4, "least": 2.5}, "least steps is not a whole number: got 2.5"),
         ({"batch_size": 11, "drop_last": True}, "no batch is left in the epoch: got 10 samples"),
     ],
 )

@@ -77,3 +77,14 @@ def test_what_is_no_sequence_is_refused(shape: tuple[int, ...]) -> None:
         Frames(torch.zeros(shape))
     with pytest.raises(DataError, match="complex64"):
         Frames(torch.zeros(2, 3, 4, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("given", [np.zeros((2, 3, 4)), torch.zeros(2, 3, 4).to_sparse(), "frames"])
+def test_what_is_no_dense_tensor_is_refused(given: object) -> None:
+    with pytest.raises(DataError, match=r"^frames are no dense tensor: got .*from_numpy"):
+        Frames(given)  # type: ignore[arg-type]
+
+
+def test_frames_of_a_graph_are_numbers_alone() -> None:
+    values = torch.rand(2, 3, 4, requires_grad=True)
+    assert not Frames(values * 2).gather(torch.tensor([1])).requires_grad

@@ -1,4 +1,8 @@
-"""Options that change classes, shape or steps of the data reach whoever works with a run."""
+"""Runs are what they are said to be: data options, schedules, searches, rasters, cut batches.
+
+Options that change classes, shape or steps reach whoever works with a run; what cannot be meant is
+refused before it starts.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ def test_costs_are_of_the_steps_there_are(option: str, steps: int) -> None:
 
 @pytest.mark.parametrize("rate", [float("nan"), -0.1, 1.5])
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
-    with pytest.raises(ConfigError, match=r"^rate: got .*; expected spikes per neuron and step"):
+    with pytest.raises(ConfigError, match=r"^the rate of 'every block': got "):
         costs(recipe("keywords-tess"), Asked(rules=("tess",), rate=rate))
 
 

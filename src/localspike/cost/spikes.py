@@ -48,14 +48,15 @@ def operations(
     names = [block.name for block in about.blocks if block.kind != "readout"]
     every = rates if isinstance(rates, Mapping) else dict.fromkeys(names, rates)
     for name in names:
-        _check(name, every.get(name))
+        check_rate(name, every.get(name))
     if input_rate is not None:
-        _check(INPUT, input_rate)
+        check_rate(INPUT, input_rate)
     view = View(about, Setting())
     return {block.name: _of(view, block, every, input_rate) for block in about.blocks}
 
 
-def _check(name: str, rate: float | None) -> None:
+def check_rate(name: str, rate: float | None) -> None:
+    """Refuse what is no rate, of a block or of the input."""
     if rate is None or not 0.0 <= rate <= 1.0:
         raise ConfigError(
             f"the rate of {name!r}",

@@ -79,6 +79,7 @@ def batches(
     >>> tuple(frames.shape), tuple(labels.shape), lengths
     ((50, 16, 80), (16,), None)
     """
+    _check_whole(("batch size", batch_size), ("first batch", start), ("least steps", least))
     total = _checked_count(len(dataset), batch_size, start, drop_last)
     _check_augment(augment)
     batch_size, start = int(batch_size), int(start)
@@ -135,13 +136,16 @@ def _cut(batch: Batch, least: int) -> Batch:
     return batch._replace(frames=batch.frames[: max(int(batch.lengths.max()), least)])
 
 
-def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:
-    for what, number in (("batch size", batch_size), ("first batch", start)):
+def _check_whole(*numbers: tuple[str, object]) -> None:
+    for what, number in numbers:
         if not is_whole(number):
             raise DataError(
                 f"{what} is not a whole number", got=repr(number), expected="an int",
                 fix="Divide with //, or convert it with int()",
             )  # fmt: skip
+
+
+def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:
     if batch_size < 1:
         raise DataError("batch size is too small", got=batch_size, expected="1 or more")
     total = batch_count(n, batch_size, drop_last)

@@ -190,7 +190,7 @@ class Dataset:
                 f"{self.name} {self.split}: number of {what} and of samples differ",
                 got=f"{len(values)} {what}",
                 expected=f"{len(self)}, one per sample",
-                fix="Get the file again; it is damaged or incomplete",
+                fix="Give one per sample; a file with another number is damaged or incomplete",
             )
 
     def __len__(self) -> int:

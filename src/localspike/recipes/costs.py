@@ -17,6 +17,7 @@ from ..cost import Setting, inference, operations
 from ..cost.paper import signal_macs
 from ..cost.report import Report, bytes_of, report_on
 from ..cost.setting import SCHEDULES
+from ..cost.spikes import check_rate
 from ..describe import describe
 from ..errors import ConfigError, LocalspikeError
 from ..learn.lean import LeanLayerwise
@@ -24,6 +25,7 @@ from ..learn.learner import Learner
 from ..learn.schedule import obstacles
 from ..learn.targets import chosen_steps
 from ..nn import Network
+from ..nn.network import INPUT
 from ..rules import Rule
 
 STILL = ("cifar10", "cifar100", "mnist", "fashion_mnist")
@@ -103,9 +105,9 @@ def setting_of(config: RunConfig, asked: Asked) -> Setting:
     for name, size in (("steps", asked.steps), ("batch", asked.batch)):
         if size is not None and size > LARGEST:
             raise ConfigError(name, got=size, expected=f"at most {LARGEST:,}")
-    for name, share in (("rate", asked.rate), ("input_rate", asked.input_rate)):
-        if share is not None and not 0.0 <= share <= 1.0:
-            raise ConfigError(name, got=share, expected="spikes per neuron and step, 0 … 1")
+    for name, share in (("every block", asked.rate), (INPUT, asked.input_rate)):
+        if share is not None:
+            check_rate(name, share)
     steps = _usual_steps(config) if asked.steps is None else asked.steps
     batch = config.training.batch_size if asked.batch is None else asked.batch
     drawn = chosen_steps(config.learner.active_steps, steps, torch.Generator())

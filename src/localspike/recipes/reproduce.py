@@ -10,8 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import data
 from ..config import RunConfig, to_json
+from ..config.build import known_of
 from ..errors import CheckpointError, LocalspikeError
 from ..learn.atomic import writing
 from ..learn.interrupt import Paused
@@ -173,7 +173,7 @@ def net_of(config: RunConfig) -> str:
         return "VGG-9" + (f" x {options['width']:g}" if "width" in options else "")
     if config.model.name == "convnet":
         return "conv " + "-".join(map(str, options["channels"]))
-    about = data.info(config.data.name).with_options(config.data.options)
+    about = known_of(config)
     loop = "R" if config.model.name == "recurrent" else ""
     hidden = [f"{size}{loop}" for size in options["hidden"]]
     return "-".join([str(prod(about.sample_shape)), *hidden, str(len(about.classes))])

@@ -151,7 +151,8 @@ class BoundContrast:
         data, targets = _split(_maps(state.traces, lead), known.batch, lead)
         positions = data.shape[-1]
         z = torch.einsum("...bcp,...kcp->...bk", data, targets) / positions
-        error = (self._shares(z, known) - self._wanted(state, known)) * (
+        prior = self._prior(known)
+        error = (_shares(z, prior) - _shares(-self._own_distances(state, known), prior)) * (
             known.weight[..., None] / positions
         )
         to_data = torch.einsum("...bk,...kcp->...bcp", error, targets)
@@ -160,33 +161,34 @@ class BoundContrast:
             to_targets = torch.zeros_like(to_targets)
         return torch.cat((to_data, to_targets), lead - 1).view(known.output.shape)
 
-    def _wanted(self, state: ContrastState, known: Knowledge) -> Tensor:
-        """y [..., B, K] from the layer below's target traces."""
+    def _own_distances(self, state: ContrastState, known: Knowledge) -> Tensor:
+        """Of every sample's own target from all, by the layer below's traces [..., B, K]."""
         if state.label is not None:
             distances = _distances(state.label[..., None])
         else:
             distances = known.below.distances
-        if self.spec.per_class:  # row of each sample's own class
-            distances = known.target @ distances
-        return self._shares(-distances, known)
+        # With classes: the row of each sample's own.
+        return known.target @ distances if self.spec.per_class else distances
 
-    def _shares(self, z: Tensor, known: Knowledge) -> Tensor:
-        """Softmax of z [..., B, K] over the targets of samples that still run."""
-        if self.spec.against == "merged":  # n equal terms of a softmax are one with log n added
-            z = z + _logs(self._counts(known))
-        elif self.spec.against == "batch" and known.valid is not None:
-            z = z.masked_fill(~known.valid[..., None, :], torch.finfo(z.dtype).min / _ABSENT)
-        return z.softmax(-1)
+    def _prior(self, known: Knowledge) -> Tensor | None:
+        """What both softmaxes have added over targets [..., 1, K]: log n of the n that still run.
 
-    @staticmethod
-    def _counts(known: Knowledge) -> Tensor:
-        """Running samples of every class [..., 1, K]."""
-        running = known.target if known.valid is None else known.target * known.valid[..., None]
-        return running.sum(-2, keepdim=True)
+        n equal terms of a softmax are one with log n added, and of none that runs nothing is left.
+        """
+        target, valid = known.target, known.valid
+        if self.spec.against == "merged":
+            running = target if valid is None else target * valid[..., None]
+            counts = running.sum(-2, keepdim=True)
+        elif self.spec.against == "batch" and valid is not None:
+            counts = valid.to(target)[..., None, :]
+        else:
+            return None
+        return counts.log().clamp_(min=torch.finfo(counts.dtype).min / _ABSENT)
 
 
-def _logs(counts: Tensor) -> Tensor:
-    return counts.log().clamp_(min=torch.finfo(counts.dtype).min / _ABSENT)
+def _shares(z: Tensor, prior: Tensor | None) -> Tensor:
+    """Softmax of z [..., B, K]."""
+    return (z if prior is None else z + prior).softmax(-1)
 
 
 def _maps(x: Tensor, lead: int = 1) -> Tensor:
