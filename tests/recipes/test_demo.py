@@ -134,3 +134,8 @@ def test_a_short_demo_learns_prints_json_and_goes_on_where_it_was(
     again = json.loads(capfd.readouterr().out)
     assert again["rows"] == first["rows"]
     assert marks == {f: f.stat().st_mtime_ns for f in out.glob("*-0/result.json")}
+    for other in ({"quick": False}, {"quick": True, "family": "keywords-leaky"}):
+        before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+        with pytest.raises(ConfigError, match=r"tess-0\.003 holds another run.*Choose another"):
+            demo.run(out, seeds=1, **other)
+        assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}

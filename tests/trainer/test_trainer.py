@@ -72,6 +72,24 @@ def test_metrics_hold_what_they_should(
     assert epochs[0]["lr"] > epochs[1]["lr"]
 
 
+@pytest.mark.parametrize("rule", ["keywords-tess", "keywords-bptt"])
+def test_gradients_in_the_journal_are_those_before_clipping(
+    rule: str, small: Small, quietly: Callable[..., object], tmp_path: Path
+) -> None:
+    def norms(folder: str, *settings: str) -> list[dict[str, float]]:
+        config = small("epochs=1", "log_every=1", *settings, name=rule)
+        quietly(config, tmp_path / folder)
+        lines = read_journal(tmp_path / folder)
+        return [line["grad_norm"] for line in lines if line["kind"] == "train"]
+
+    plain, clipped = norms("plain"), norms("clipped", "clip_norm=1e-3")
+    assert clipped[0] == plain[0] and min(plain[0].values()) > 1e-3
+    pairs = norms("pairs", "accumulate=2")
+    assert pairs[0] == {} and pairs[1] == pairs[2]  # none yet; the pair's; still the pair's
+    both = norms("both", "batch_size=16")
+    assert pairs[1] == pytest.approx(both[0], rel=1e-4)  # a mean over the pair, not a sum
+
+
 def test_training_learns_and_the_test_is_read_once_with_the_final_weights(
     small: Small, quietly: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,7 +180,9 @@ class Trainer:
             raise self._not_finite(error) from error
 
     def _log_step(self) -> None:
-        self._write("train", self.recent_meter.means() | {"grad_norm": grad_norms(self.net)})
+        # Of the last update, before clipping; empty before the first of a sitting.
+        norms = {"grad_norm": self.learner.grad_norms}
+        self._write("train", self.recent_meter.means() | norms)
         self.recent_meter = Meter()
 
     def _close_epoch(self) -> None:
@@ -320,16 +322,6 @@ def epoch_line(
 
 def _short(loss: float) -> str:
     return f"{loss:.3f}" if abs(loss) < 1e6 else f"{loss:.3g}"
-
-
-def grad_norms(net: Any) -> dict[str, float]:
-    """Euclidean norm of the gradient of every block that has one."""
-    norms = {}
-    for name, block in net.modules_by_name.items():
-        grads = [p.grad.flatten() for p in block.parameters() if p.grad is not None]
-        if grads:
-            norms[name] = float(torch.linalg.vector_norm(torch.cat(grads).float()))
-    return norms
 
 
 def generators(device: torch.device) -> dict[str, Tensor]:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from ..errors import ConfigError, LocalspikeError
 from ..learn.lock import LOCK, locked
-from .demo_jobs import Done, Job, final, search
+from .demo_jobs import Done, Job, config_of, final, search
 from .demo_report import Report, Row, print_report, write_report
+from .folder import prepare
 from .registry import recipe
 from .workers import Failure, Workers
 
@@ -81,12 +82,12 @@ def run(
 
 
 def require_own(plan: Plan) -> None:
-    """Refuse a folder that holds anything but a demo; nothing is written.
+    """Refuse a folder that holds anything but this demo; nothing is written.
 
     Raises
     ------
     ConfigError
-        The message names what is in the way.
+        The message names what is in the way, or the settings that are another demo's.
     """
     folder = plan.folder
     if not folder.exists():
@@ -101,6 +102,9 @@ def require_own(plan: Plan) -> None:
             expected="a new or empty folder, or that of an earlier demo",
             fix="Choose another folder with --out",
         )
+    for job in plan.search_jobs():
+        if (Path(job.folder) / "config.json").exists():
+            prepare(Path(job.folder), config_of(job), resume=True)
 
 
 def _carry_out(plan: Plan) -> Report:
