@@ -76,7 +76,7 @@ def test_trials_have_means_and_paired_differences(study: dict[str, ModuleType]) 
     rows = {line.split(" | ")[0].strip("| "): line for line in report.trial_rows(found)}
     assert "61.0 ± 1.4 (2)" in rows["bptt"]
     assert "53.0 ± 4.2 (2) | -10.0 | bptt" in rows["tess"]  # of seed 0 alone
-    assert "not run" in rows["frozen"]
+    assert "not run" in rows["hadamard"]
 
 
 def test_intervals_are_students(study: dict[str, ModuleType]) -> None:
