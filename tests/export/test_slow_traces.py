@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,6 +72,53 @@ def test_an_event_behind_a_mean_is_a_whole_number_worth_what_it_is(
     assert one * trace_unit(layer) == pytest.approx(layer.unit, rel=1e-12)
     assert loop * trace_unit(layer) == pytest.approx(1.0, rel=0.02)
     assert Fraction(one, loop) == pytest.approx(layer.unit, rel=0.02)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.97, 0.99, 0.995, 0.999])
+def test_of_an_event_a_trace_keeps_in_the_end_what_floats_do(decay: float) -> None:
+    """Summed over time it is 1 / (1 - λ), and over it is: rounded to one side, it would be less."""
+    rule = rules.tess(pre_decay=decay, post_gain=0.0)
+    plan = in_fixed_point(plan_of(fold(models.mlp(4, (3,), 2)), rule), "int16")
+    net, event, nothing = Mirror(plan), np.array([1, 0, 0, 0], np.uint8), np.zeros(4, np.uint8)
+    sums = []
+    for start in range(12):
+        net.reset()
+        for _ in range(start):
+            net.step(nothing)
+        net.step(event)
+        seen = [float(net.slots[0].pre[0])]
+        while seen[-1] and len(seen) < 5000:
+            net.step(nothing)
+            seen.append(float(net.slots[0].pre[0]))
+        assert seen[-1] == 0.0
+        sums.append(sum(seen) * trace_unit(plan.layers[0]) * (1.0 - decay))
+    assert min(sums) > 0.93 and max(sums) < 1.05
+    assert np.mean(sums) == pytest.approx(1.0, abs=0.025)
+
+
+def fired(decay: float, over: float, dtype: Dtype, steps: int = 2000) -> int:
+    """How often a neuron fires that a constant input holds ``over`` times its threshold."""
+    net = models.mlp(1, (2,), 2, standardised=False, rate=None, neuron=LIF(decay, 1.0))
+    plan = plan_of(fold(net), rules.tess(post_gain=0.0))
+    first = plan.layers[0]
+    weight = np.full_like(first.weight, over * (1.0 - decay) * first.threshold / first.unit)
+    made = in_fixed_point(
+        replace(plan, layers=(replace(first, weight=weight), *plan.layers[1:])), dtype
+    )
+    mirror, count = Mirror(made), 0
+    for _ in range(steps):
+        mirror.step(np.ones(1, np.uint8))
+        count += int(mirror.slots[0].spikes.ravel()[0])
+    return count
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.95, 0.98, 0.99])
+@pytest.mark.parametrize("dtype", ["int16", "int8"])
+def test_slow_membranes_fire_as_often_as_in_floats(dtype: Dtype, decay: float) -> None:
+    for over in (1.05, 1.2, 1.5):
+        wanted = fired(decay, over, "f32")
+        assert abs(fired(decay, over, dtype) - wanted) <= 2 + 0.02 * wanted, over
+    assert fired(decay, 0.95, dtype) == 0
 
 
 SLOW: dict[str, Callable[[], Plan]] = {

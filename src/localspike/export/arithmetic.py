@@ -17,6 +17,8 @@ FADED = F(2.0**-14)
 """Float traces below it end: `LS_FADED`."""
 STRIDE = np.uint32(0x9E3779B9)
 """Between the random numbers of a row."""
+GOLDEN = 20251
+"""The golden ratio of `PARTS`, odd: multiples of it go through all places of rounding, evenly."""
 Kind = Literal["weight", "recurrent", "bias"]
 KINDS: tuple[Kind, ...] = ("weight", "recurrent", "bias")
 Numbers = NDArray[Any]
@@ -63,6 +65,7 @@ class Arithmetic(Protocol):
     state: type[Any]
     """Of membranes and traces."""
 
+    def begin(self, step: int) -> None: ...
     def leak(self, layer: Layer, v: Numbers) -> None: ...
     def send(self, layer: Layer, kind: Kind, v: Numbers, weight: Numbers, count: float) -> None: ...
     def trace(self, layer: Layer, kind: Kind, pre: Numbers, counts: Floats) -> None: ...
@@ -94,6 +97,9 @@ class FloatArithmetic:
     """float32 throughout."""
 
     state = np.float32
+
+    def begin(self, step: int) -> None:
+        """Floats round alike at every step."""
 
     def leak(self, layer: Layer, v: Numbers) -> None:
         v *= F(layer.decay)
@@ -147,6 +153,16 @@ class FixedArithmetic:
 
     def __init__(self, seed: int = 1) -> None:
         self.seed = (seed & 0xFFFFFFFF or 1) * int(STRIDE) & 0xFFFFFFFF  # as `ls_set_seed`
+        self.round = 0
+
+    def begin(self, step: int) -> None:
+        """Where this step rounds up (`begin` of ls_inside.h)."""
+        self.round = step * GOLDEN % PARTS
+
+    def _decayed(self, x: Numbers, decay: float) -> Numbers:
+        """What is left of x: without a bias over many steps."""
+        found: Numbers = (x.astype(np.int64) * parts_of(decay) + self.round) // PARTS
+        return found
 
     def _randoms(self, n: int) -> NDArray[np.uint32]:
         """A row of random numbers (`next` and STRIDE of ls_fixed.c)."""
@@ -159,7 +175,7 @@ class FixedArithmetic:
 
     def leak(self, layer: Layer, v: Numbers) -> None:
         if layer.spikes:
-            v[...] = _parts(v, layer.decay)
+            v[...] = self._decayed(v, layer.decay)
         else:
             v *= F(layer.decay)
 
@@ -175,7 +191,7 @@ class FixedArithmetic:
 
     def trace(self, layer: Layer, kind: Kind, pre: Numbers, counts: Floats) -> None:
         added = counts.astype(np.int32) * self._one(layer, kind)
-        pre[...] = np.minimum(_parts(pre, layer.pre_decay) + added, MOST)
+        pre[...] = np.minimum(self._decayed(pre, layer.pre_decay) + added, MOST)
 
     def _one(self, layer: Layer, kind: Kind) -> int:
         return one_event(layer)[kind == "recurrent"]
@@ -191,7 +207,7 @@ class FixedArithmetic:
 
     def trace_post(self, layer: Layer, post: Numbers, psi: Floats) -> None:
         added = np.minimum(psi * F(2.0 ** _fixed(layer).post), F(MOST)).astype(np.int32)
-        post[...] = np.minimum(_parts(post, layer.post_decay) + added, MOST)
+        post[...] = np.minimum(self._decayed(post, layer.post_decay) + added, MOST)
 
     def post_values(self, layer: Layer, post: Numbers) -> Floats:
         found: Floats = post.astype(F) * F(2.0 ** -_fixed(layer).post)
@@ -257,13 +273,6 @@ def _split(x: Numbers, held: Mapping[str, Numbers]) -> list[Numbers]:
 def _fixed(layer: Layer) -> Fixed:
     assert layer.fixed is not None
     return layer.fixed
-
-
-def _parts(x: Numbers, decay: float) -> Numbers:
-    """x times a decay, rounded towards zero."""
-    product = x * parts_of(decay)
-    found: Numbers = np.sign(product) * (np.abs(product) // PARTS)
-    return found
 
 
 def _drawn(x: Floats, random: NDArray[np.uint32]) -> NDArray[np.int32]:

@@ -63,6 +63,7 @@ class Mirror:
         if len(x) != self.plan.inputs:
             raise ConfigError("inputs", got=len(x), expected=f"{self.plan.inputs} counts")
         self.inputs = []
+        self.by.begin(self.steps)
         for layer, slot in zip(self.plan.layers, self.slots, strict=True):
             self.inputs.append(x)
             self._advance(layer, slot, x)

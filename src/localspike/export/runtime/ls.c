@@ -105,7 +105,7 @@ static void linear_receive(const ls_layer *l, const ls_slot *s, ls_events x)
     for (uint32_t i = 0; i < l->inputs; i++, weight += l->neurons) {
         ls_value value = arrives(l, count(x, i));
         if (s->pre)
-            s->pre[i] = traced(l, LS_INPUT, s->pre[i], value);
+            s->pre[i] = traced(l, s, LS_INPUT, s->pre[i], value);
         if (value != 0)
             send(l, s, LS_INPUT, 0, weight, value, l->neurons);
     }
@@ -147,6 +147,7 @@ static int run(ls_net *net)
     ls_slot *s = net->slot;
     ls_events x = {net->arena, 1};
     for (unsigned i = 0; i < net->config->layers; i++, l++, s++) {
+        begin(s, net->steps);
         if (s->pre)
             part(l->before, net, l, s);
         leak(l, s);

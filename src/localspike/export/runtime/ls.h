@@ -195,6 +195,9 @@ struct ls_slot { /* what one layer has; first LS_PARTS pointers into the arena *
     ls_weight *weight;    /* in the arena, or in flash and never written to */
     float *gathered;
     float bias_pre;       /* trace of a constant input */
+#if LS_BITS != 32
+    uint32_t round;       /* where between two units of what decays this step rounds up */
+#endif
 };
 
 typedef struct { /* a model: a constant of ls_model.c */

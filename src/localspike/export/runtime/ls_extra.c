@@ -8,7 +8,7 @@ void ls_recur(ls_net *net, const ls_layer *l, ls_slot *s)
     for (uint32_t i = 0; i < l->neurons; i++, weight += l->neurons) {
         ls_value value = (ls_value)bit(s->spikes, i);
         if (s->loop_pre)
-            s->loop_pre[i] = traced(l, LS_LOOP, s->loop_pre[i], value);
+            s->loop_pre[i] = traced(l, s, LS_LOOP, s->loop_pre[i], value);
         if (value != 0)
             send(l, s, LS_LOOP, 0, weight, value, l->neurons);
     }
@@ -18,7 +18,7 @@ void ls_trace_post(ls_net *net, const ls_layer *l, ls_slot *s)
 {
     if (net->steps)
         for (uint32_t i = 0; i < l->neurons; i++)
-            s->post[i] = post_traced(l, s->post[i], l->psi(l, distance(l, s, i)));
+            s->post[i] = post_traced(l, s, s->post[i], l->psi(l, distance(l, s, i)));
     if (s->past)
         for (uint32_t i = 0; i < (l->neurons + 7u) / 8u; i++)
             s->past[i] = s->spikes[i];

@@ -6,7 +6,6 @@
 /* A generator's next number (xorshift), which begins a row of them; those of a row are STRIDE apart,
  * evenly spread and each of them uniform. */
 #define STRIDE 0x9e3779b9u
-#define HIGH 0x40000000
 static uint32_t next(uint32_t *seed)
 {
     *seed ^= *seed << 13;
@@ -43,7 +42,7 @@ void ls_leak(const ls_layer *l, const ls_slot *s)
 {
     if (l->psi) {
         for (uint32_t i = 0; i < l->neurons; i++)
-            s->v[i] = (ls_state)(s->v[i] * l->fixed.decay / LS_SCALE);
+            s->v[i] = (ls_state)decayed(s, s->v[i], l->fixed.decay);
     } else {
         float *v = (float *)(void *)s->v;
         for (uint32_t i = 0; i < l->neurons; i++)
@@ -59,11 +58,11 @@ void ls_send(const ls_layer *l, const ls_slot *s, int kind, size_t at, const ls_
         ls_state *v = s->v + at;
         int32_t k = saturated((int32_t)value * scale->gain), shift = scale->shift;
         int32_t half = (1 << shift) >> 1;
-        /* To the nearest; moved up by HIGH, for shifting what is negative is not defined. The sum
+        /* To the nearest; moved up by LS_HIGH, for shifting what is negative is not defined. The sum
          * fits: |k| is at most 255 * 127 where half is not 0. */
         for (; n--; v++)
-            *v = (ls_state)saturated(*v + ((k * *weight++ + half + HIGH) >> shift)
-                                     - (HIGH >> shift));
+            *v = (ls_state)saturated(*v + ((k * *weight++ + half + LS_HIGH) >> shift)
+                                     - (LS_HIGH >> shift));
     } else {
         float *v = (float *)(void *)s->v + at, k = (float)value * scale->unit;
         while (n--)

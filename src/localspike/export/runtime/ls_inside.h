@@ -52,12 +52,14 @@ int ls_best(const float *z, int n);
 typedef float ls_value; /* what arrives from an input */
 #define LS_FADED 6.103515625e-5f /* 2^-14 */
 
+static inline void begin(ls_slot *s, uint32_t step) { (void)s, (void)step; }
 static inline ls_value arrives(const ls_layer *l, unsigned n) { return l->unit * (float)n; }
 
 /* A trace one step on. What has faded to nothing ends: weights are not walked through for it. */
-static inline float traced(const ls_layer *l, int kind, float trace, ls_value value)
+static inline float traced(const ls_layer *l, const ls_slot *s, int kind, float trace,
+                           ls_value value)
 {
-    (void)kind;
+    (void)s, (void)kind;
     trace = l->pre_decay * trace + value;
     return trace < LS_FADED ? 0.0f : trace;
 }
@@ -75,8 +77,9 @@ static inline const float *readout(const ls_slot *s) { return s->v; }
 static inline float state_unit(const ls_layer *l) { return (void)l, 1.0f; }
 static inline float post_value(const ls_layer *l, float trace) { return (void)l, trace; }
 
-static inline float post_traced(const ls_layer *l, float trace, float psi)
+static inline float post_traced(const ls_layer *l, const ls_slot *s, float trace, float psi)
 {
+    (void)s;
     return l->post_decay * trace + psi;
 }
 
@@ -100,13 +103,26 @@ static inline int32_t saturated(int32_t x)
     return x > LS_MOST ? LS_MOST : x < -LS_MOST ? -LS_MOST : x;
 }
 
+/* Steps of the golden ratio: however few follow one another, they are spread evenly. */
+static inline void begin(ls_slot *s, uint32_t step) { s->round = step * 20251u % LS_SCALE; }
 static inline ls_value arrives(const ls_layer *l, unsigned n) { return (void)l, n; }
 
-/* Rounding down ends what has faded. */
-static inline ls_state traced(const ls_layer *l, int kind, ls_state trace, ls_value n)
+/* Added where a number may be negative before it is shifted, which is not defined for such. */
+#define LS_HIGH 0x40000000
+
+/* What is left of x. Every step rounds at another place, so that over time nothing is lost; to one
+ * side, what fades would end early or not at all. */
+static inline int32_t decayed(const ls_slot *s, int32_t x, int32_t decay)
+{
+    return (int32_t)(((uint32_t)(x * decay) + LS_HIGH + s->round) / LS_SCALE)
+           - LS_HIGH / LS_SCALE;
+}
+
+static inline ls_state traced(const ls_layer *l, const ls_slot *s, int kind, ls_state trace,
+                              ls_value n)
 {
     int32_t one = kind == LS_LOOP ? l->fixed.loop_one : l->fixed.one;
-    return (ls_state)saturated(trace * l->fixed.pre_decay / LS_SCALE + (int32_t)n * one);
+    return (ls_state)saturated(decayed(s, trace, l->fixed.pre_decay) + (int32_t)n * one);
 }
 
 void ls_send(const ls_layer *l, const ls_slot *s, int kind, size_t at, const ls_weight *weight,
@@ -126,9 +142,9 @@ static inline float post_value(const ls_layer *l, ls_state trace)
     return (float)trace * l->fixed.post_unit;
 }
 
-static inline ls_state post_traced(const ls_layer *l, ls_state trace, float psi)
+static inline ls_state post_traced(const ls_layer *l, const ls_slot *s, ls_state trace, float psi)
 {
-    int32_t kept = trace * l->fixed.post_decay / LS_SCALE;
+    int32_t kept = decayed(s, trace, l->fixed.post_decay);
     float added = psi * l->fixed.post_steps;
     return (ls_state)saturated(kept + (added < (float)LS_MOST ? (int32_t)added : LS_MOST));
 }

@@ -25,7 +25,7 @@ static void conv_receive(const ls_layer *l, const ls_slot *s, ls_events x)
             for (unsigned c = 0; c < in->in_c; c++, i++) {
                 ls_value value = arrives(l, count(x, i));
                 if (s->pre)
-                    s->pre[i] = traced(l, LS_INPUT, s->pre[i], value);
+                    s->pre[i] = traced(l, s, LS_INPUT, s->pre[i], value);
                 if (value != 0)
                     spread(l, s, s->weight + (size_t)c * in->out_c, y + in->pad, at + in->pad,
                            value);
