@@ -182,6 +182,8 @@ class Capturing:
     def _step(
         self, x: Tensor, target: Target | None, state: StreamState, apply: bool, watch: bool
     ) -> Captured | None:
+        if apply and any(gathered(state.gradients)):
+            return None  # what steps before have gathered would be added to in place, and stay
         layout, carried = state.carried()
         kept = {} if apply else state.effective_weights(self.engine.net, self._of_net)
         found, given = self._given(x, target, kept, state.gradients)

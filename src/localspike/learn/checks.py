@@ -8,12 +8,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import BasisWarning, CheckpointError, ConfigError, ShapeError
+from ..errors import BasisWarning, CheckpointError, ConfigError, IllegalError, ShapeError
 from ..nn.network import Network
 from ..rules.class_basis import BoundClassBasis
 from .credit import Credit
+from .targets import check_active
 
 Precision = Literal["auto", "float32", "bf16"]
+MADE_OF = ("net", "rule", "loss", "schedule", "update")
+SETTINGS = ("clip_norm", "accumulate", "active_steps")
+"""What a learner cannot do without being made anew, and what may be set at any time."""
 HEARD = "votes.heard"
 """In a learner's saved state: whether layers that may vote are heard."""
 
@@ -43,6 +47,32 @@ def matrix_units(device: torch.device) -> str | None:
     if device.type == "cpu" and torch.cpu._is_amx_tile_supported():
         return "AMX tiles"
     return None
+
+
+def check_settings(
+    clip_norm: object, accumulate: object, active_steps: object, update: object
+) -> None:
+    """Settings that may change while a learner learns."""
+    number = isinstance(clip_norm, int | float) and not isinstance(clip_norm, bool)
+    if clip_norm is not None and not (number and clip_norm > 0):  # type: ignore[operator]
+        raise ConfigError("clip_norm", got=repr(clip_norm), expected="a norm > 0, or None")
+    whole = isinstance(accumulate, int) and not isinstance(accumulate, bool)
+    if not (whole and accumulate >= 1):  # type: ignore[operator]
+        raise ConfigError("accumulate", got=repr(accumulate), expected="a whole number >= 1")
+    if update == "step" and accumulate != 1:
+        raise IllegalError("update='step' cannot accumulate over batches", fix="Use accumulate=1")
+    check_active(active_steps)
+
+
+def check_mode(what: str) -> None:
+    """Nothing learns in inference mode: autograd is off in it for good, and tensors it has made
+    cannot be changed outside.
+    """
+    if torch.is_inference_mode_enabled():
+        raise IllegalError(
+            f"{what} under torch.inference_mode()",
+            fix="Take it out of that block; evaluate() and predict() may stay",
+        )
 
 
 def check_tensors(labels: object, lengths: object) -> None:
@@ -97,15 +127,21 @@ def adopt_own(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:
         optimizer.add_param_group({"params": new})
 
 
-@torch.no_grad()
-def load_own(credit: Credit, state: dict[str, Tensor]) -> None:
-    """Put saved tensors back into a rule's signals.
+def check_saved(credit: Credit, state: dict[str, Tensor]) -> None:
+    """Refuse a state that is not a learner's of this rule on this network; nothing is changed.
 
     Raises
     ------
     CheckpointError
-        If they are not those of this rule on this network.
+        Saying what it has and what is expected.
     """
+    lacking = [name for name in ("generator", "gathered") if name not in state]
+    if lacking:
+        raise CheckpointError(
+            "this is no learner's state",
+            got=", ".join(list(state)[:3]) or "nothing",
+            expected=f"what Learner.state_dict() gave, with {' and '.join(lacking)}",
+        )
     own = credit.own_parameters()
     held = {f"own.{name}": list(p.shape) for name, p in own.items()}
     saved = {name: list(x.shape) for name, x in state.items() if name.startswith("own.")}
@@ -115,7 +151,12 @@ def load_own(credit: Credit, state: dict[str, Tensor]) -> None:
             got=saved or "no trained tensors",
             expected=held or "no trained tensors",
         )
-    for name, parameter in own.items():
+
+
+@torch.no_grad()
+def load_own(credit: Credit, state: dict[str, Tensor]) -> None:
+    """Put saved tensors back into a rule's signals."""
+    for name, parameter in credit.own_parameters().items():
         parameter.copy_(state[f"own.{name}"])
     if credit.chooses_votes and HEARD in state:
         credit.heard = bool(state[HEARD])

@@ -13,7 +13,7 @@ from ..rules.eligibility import ThroughTime, TwoTrace
 from ..rules.factors import BoundEligibility, Cell, Local
 from ..rules.signal import NEEDS, Backprop, BlockInfo, BoundSignal, Knowledge, Silent
 from .companion import CompanionStream
-from .gradients import learning_blocks, readout_learns
+from .gradients import learns, readout_learns
 from .loss import Loss
 from .regulariser import FiringRate
 from .targets import Target
@@ -48,6 +48,7 @@ class Credit:
         self.bound: dict[str, BoundSignal] = {}
         self.bind()
         self.forget_choice()
+        self._neurons = {name: block.neuron for name, block in net.modules_by_name.items()}
         self.eligibilities = self._bind_eligibilities()
         self.recentred = self._find_recentred()
 
@@ -77,7 +78,21 @@ class Credit:
             self.companion = CompanionStream(self.net, signal.companion, self.classes, like)
 
     def follow(self) -> None:
-        """Bind again if the network has been moved or converted since."""
+        """Bind again if the network has been moved or converted since.
+
+        Raises
+        ------
+        IllegalError
+            If a block was given another neuron, whose decays traces do not have.
+        """
+        for name, block in self.net.modules_by_name.items():
+            if block.neuron is not self._neurons[name]:
+                raise IllegalError(
+                    f"block {name!r} has another neuron than when the learner was made",
+                    got=block.neuron,
+                    expected=self._neurons[name],
+                    fix="Make a new learner, so that traces and schedule are those of this network",
+                )
         like = self.net.like
         if (like.dtype, like.device) != self._bound_to:
             self.bind()
@@ -229,10 +244,14 @@ class Credit:
         return whole
 
     def hidden_that_learn(self) -> dict[str, Spiking]:
-        """Blocks whose weights this rule changes: a silent signal changes none."""
+        """Blocks that this rule changes anything of: weights, or the signal's own tensors.
+
+        A silent signal changes nothing.
+        """
         if self.rule.signal.needs == "nothing":
             return {}
-        return learning_blocks(self.net)
+        own = {name for name, bound in self.bound.items() if _trained(bound)}
+        return {name: b for name, b in self.net.blocks.items() if name in own or learns(b)}
 
     def hidden_with_signal(self) -> dict[str, Spiking]:
         """Blocks whose signal is worked out.
@@ -252,6 +271,10 @@ class Credit:
     def readout_learns(self) -> bool:
         """True where the readout takes gradients."""
         return readout_learns(self.net) is not None
+
+
+def _trained(bound: BoundSignal) -> bool:
+    return any(p.requires_grad for p in bound.parameters.values())
 
 
 def _check_rule(rule: Rule, loss: Loss) -> None:

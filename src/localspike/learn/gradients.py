@@ -212,11 +212,6 @@ class Gradients:
         self.own.clear()
 
 
-def learning_blocks(net: Network) -> dict[str, Spiking]:
-    """Spiking blocks with at least one trainable parameter."""
-    return {name: block for name, block in net.blocks.items() if learns(block)}
-
-
 def readout_learns(net: Network) -> Readout | None:
     """The readout if it has trainable parameters."""
     readout = net.readout

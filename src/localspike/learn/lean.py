@@ -58,7 +58,7 @@ def block_obstacle(credit: Credit, name: str) -> str | None:
     block, eligibility = credit.net.blocks[name], credit.eligibility(name)
     if type(eligibility) is not TwoTrace:  # a subclass may mean something else
         return f"its traces are {type(credit.rule.eligibility).__name__}"
-    if eligibility.fast_decay_of("input"):
+    if any(eligibility.fast_decay_of(k) for k in _afferents(block)):
         return "its pre trace is double-exponential"
     if block.recurrent is not None and len({eligibility.decay_of(k) for k in AFFERENTS}) > 1:
         return "its afferents have traces of different decay"
@@ -67,6 +67,10 @@ def block_obstacle(credit: Credit, name: str) -> str | None:
     if type(credit.rule.surrogate) not in ELEMENTWISE:
         return f"the surrogate {type(credit.rule.surrogate).__name__} is not one of the package's"
     return lean.obstacle(block)
+
+
+def _afferents(block: Spiking) -> tuple[str, ...]:
+    return AFFERENTS if block.recurrent is not None else ("input",)
 
 
 @dataclass

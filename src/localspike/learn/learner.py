@@ -8,18 +8,24 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, IllegalError
+from ..errors import IllegalError
 from ..kernels.compiling import Compile, compiled, wanted
 from ..nn.network import Network, masked_sum
 from ..rules.base import Rule
+from ..rules.basis import seeded
 from .bptt import ThroughTimeSchedule
 from .capture import Capture
 from .checks import (
     HEARD,
+    MADE_OF,
+    SETTINGS,
     Precision,
     adopt_own,
     advise,
+    check_mode,
     check_optimizer,
+    check_saved,
+    check_settings,
     check_tensors,
     compute_dtype,
     load_own,
@@ -112,14 +118,7 @@ class Learner(StreamLearning):
         seed: int = 0,
         probe: Probe | None = None,
     ) -> None:
-        if accumulate < 1:
-            raise ConfigError("accumulate", got=accumulate, expected="a whole number >= 1")
-        if clip_norm is not None and not clip_norm > 0:
-            raise ConfigError("clip_norm", got=clip_norm, expected="a norm > 0, or None")
-        if update == "step" and accumulate > 1:
-            raise IllegalError(
-                "update='step' cannot accumulate over batches", fix="Use accumulate=1"
-            )
+        check_settings(clip_norm, accumulate, active_steps, update)
         self.net, self.rule, self.optimizer = net, rule, optimizer
         self.loss: Loss = loss or CrossEntropy()
         self.schedule, self.schedule_reason = choose(rule, update, schedule)
@@ -136,11 +135,23 @@ class Learner(StreamLearning):
         self._stepper = Stepper(self.credit, self.dtype, probe, capture, compile == "on")
         swept = self.schedule in ("layerwise", "two_sweep")
         self.lean = swept and probe is None and lean_obstacle(self.credit) is None
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = seeded(seed)
         self.gathered = 0
         self._seen = Seen(net)
         self.grad_norms: dict[str, float] = {}
         self._own_stream = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse what a learner is made of, once it is made: half of it would go on as before."""
+        if name in MADE_OF and name in self.__dict__ and value is not self.__dict__[name]:
+            raise IllegalError(
+                f"{name} of a learner cannot be changed",
+                fix=f"Make a new Learner with it; {', '.join(SETTINGS)} and optimizer can be set",
+            )
+        if name in SETTINGS:
+            held: dict[str, object] = {"clip_norm": None, "accumulate": 1, "active_steps": "all"}
+            check_settings(**held | {name: value}, update=self.__dict__.get("update"))
+        super().__setattr__(name, value)
 
     # -- whole sequences -------------------------------------------------------------------
 
@@ -152,6 +163,7 @@ class Learner(StreamLearning):
         Dropout is drawn once per sequence. A non-finite membrane or gradient raises
         `NumericalError` naming block and step, and the weights stay as they were.
         """
+        check_mode("fit() cannot learn")
         frames, target, active = self._prepare(frames, labels, lengths)
         if self.gathered == 0:
             self._zero_grad()
@@ -160,7 +172,7 @@ class Learner(StreamLearning):
             self._require_finite(state_is_finite(outcome.state), frames, target)
             self._seen.add(of_state(outcome.state))
             self.gathered += 1
-            if self.gathered == self.accumulate:
+            if self.gathered >= self.accumulate:
                 self._apply_gathered(frames, target)
         return self._result(outcome, lengths)
 
@@ -171,6 +183,7 @@ class Learner(StreamLearning):
 
     def gradient(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
         """Only the gradient: added to ``.grad``, no optimiser step, no clipping, no dropout."""
+        check_mode("gradient() has none")
         drawn = self.generator.get_state()
         frames, target, active = self._prepare(frames, labels, lengths)
         self.generator.set_state(drawn)  # a look changes nothing of what the run will draw
@@ -214,6 +227,7 @@ class Learner(StreamLearning):
         self.net.check(frames, lengths)
         self.credit.follow()
         steps, batch = frames.shape[:2]
+        lengths = None if lengths is None else lengths.long()  # bytes would wrap round below 0
         if lengths is not None and int(lengths.min()) == steps:
             lengths = None  # nothing is padded, and a static input may stay one frame
         # Judging draws nothing: it would change what the next batch learns from.
@@ -369,7 +383,8 @@ class Learner(StreamLearning):
             yield f"own.{name}", parameter
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` gave; CheckpointError for what is no state of this learner."""
+        check_saved(self.credit, state)
         self.generator.set_state(state["generator"])
         self.gathered = int(state["gathered"])
         self.credit.forget_choice()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,15 @@ from torch import Tensor
 from ..errors import ConfigError, DataError, ShapeError
 
 _FEW = 64  # labels that Python compares faster than PyTorch
+
+
+def check_scale(scale: float) -> None:
+    """Refuse a factor on the loss that turns it round, or that is none.
+
+    >>> check_scale(0.1)
+    """
+    if not 0.0 < scale < math.inf:
+        raise ConfigError("scale of a loss", got=scale, expected="a finite number > 0")
 
 
 class Loss(Protocol):
@@ -71,6 +80,11 @@ class CrossEntropy:
     of_classes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if self.class_weights is not None:
+            given: Any = self.class_weights
+            listed = given.tolist() if isinstance(given, Tensor) else given
+            object.__setattr__(self, "class_weights", tuple(listed))
+        check_scale(self.scale)
         if not all(0.0 <= w < math.inf for w in self.class_weights or ()):
             raise ConfigError(
                 "class_weights",
@@ -137,6 +151,9 @@ class SquaredError:
     scale: float = 1.0
 
     of_classes: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
 
     def prepare(
         self, labels: Tensor, classes: int, dtype: torch.dtype | None = None

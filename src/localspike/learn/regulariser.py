@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -24,11 +25,11 @@ class FiringRate:
     strength: float
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.target <= 1.0 or self.strength < 0:
+        if not (0.0 <= self.target <= 1.0 and 0.0 <= self.strength < math.inf):
             raise ConfigError(
                 "firing-rate regulariser",
                 got=(self.target, self.strength),
-                expected="a target in [0, 1] and a strength >= 0",
+                expected="a target in [0, 1] and a finite strength >= 0",
             )
 
     def error(self, o: Tensor, valid: Tensor | None, event_axes: int) -> Tensor:

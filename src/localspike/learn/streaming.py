@@ -170,13 +170,10 @@ class Streaming:
         self._add(name, m, seen, target, gradients)
 
     def _add(
-        self, name: str, m: Tensor | None, seen: _Seen, target: Target, gradients: Gradients
-    ) -> Tensor | None:
+        self, name: str, m: Tensor, seen: _Seen, target: Target, gradients: Gradients
+    ) -> Tensor:
         """Add a block's step to the gradients; gives back the whole signal at o."""
         block, at_spikes = self.net.blocks[name], self.credit.at_spikes(seen.activity, target)
-        if m is None and at_spikes is None:
-            return None
-        m = torch.zeros_like(seen.activity.o) if m is None else m
         if learns(block):
             direct = self.credit.direct(block, seen.activity, target)
             gradients.add_step(name, m, seen.factors, direct, at_spikes)
@@ -238,11 +235,12 @@ class Streaming:
         self.net.scatter(last, back, shapes, arriving)
         for name in reversed(list(seen)):
             block, s = self.net.blocks[name], seen[name]
-            m_out = arriving.pop(name, None)
-            m = None if m_out is None else block.tail_pullback(m_out, s.activity.contexts)
+            m_out = arriving.pop(name, None)  # None: nobody reads this block
+            m_out = torch.zeros_like(s.activity.out) if m_out is None else m_out
+            m = block.tail_pullback(m_out, s.activity.contexts)
             m = self._add(name, m, s, target, gradients)
             # An input gradient nobody would read is spared.
-            if m is not None and any(source in seen for source in self.net.wires[name]):
+            if any(source in seen for source in self.net.wires[name]):
                 delta = m * s.psi
                 back = block.synapse.pullback(
                     delta, weights[name].input, s.activity.x.shape, self.dtype

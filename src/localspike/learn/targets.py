@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from .loss import Loss
 
 ActiveSteps = str | int | Sequence[int]
 _DRAWN = re.compile(r"(random|every)-([1-9][0-9]*)")
-_EXPECTED = "'all', the last k, a sequence of steps, 'random-k' or 'every-k'"
+_EXPECTED = "'all', the last k >= 1, a sequence of steps, 'random-k' or 'every-k'"
 
 
 class Target(NamedTuple):
@@ -146,6 +146,28 @@ def chosen_steps(active: ActiveSteps, steps: int, generator: torch.Generator | N
     return sorted(torch.randperm(steps, generator=generator)[:k].tolist())
 
 
+def check_active(active: object) -> None:
+    """Refuse what names no steps, whatever T is.
+
+    Raises
+    ------
+    ConfigError
+        The message says what there is.
+    """
+    if isinstance(active, str):
+        known = active == "all" or _DRAWN.fullmatch(active) is not None
+    elif _is_step(active):
+        known = active >= 1
+    else:
+        known = isinstance(active, Sequence) and len(active) > 0 and all(map(_is_step, active))
+    if not known:
+        raise ConfigError("active_steps", got=repr(active), expected=_EXPECTED)
+
+
+def _is_step(value: object) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def steps_asked(active: ActiveSteps) -> int:
     """How many steps a batch must have for these active ones, whatever its samples have.
 
@@ -155,8 +177,8 @@ def steps_asked(active: ActiveSteps) -> int:
     if isinstance(active, str):
         found = _DRAWN.fullmatch(active)
         return int(found[2]) if found else 1
-    if isinstance(active, bool | int | np.integer):
-        return max(int(active), 1)
+    if isinstance(active, int | np.integer):
+        return int(active)
     return max((int(t) + 1 for t in active), default=1)
 
 
@@ -168,14 +190,8 @@ def active_mask(active: ActiveSteps, steps: int, batch: int, lengths: Tensor | N
     """
     time = torch.arange(steps)[:, None].expand(steps, batch)
     if isinstance(active, str):
-        if active != "all":
-            raise ConfigError("active_steps", got=active, expected=_EXPECTED)
         return torch.ones(steps, batch, dtype=torch.bool)
-    if isinstance(active, bool):
-        raise ConfigError("active_steps", got=active, expected=_EXPECTED)
     if isinstance(active, int | np.integer):
-        if active < 1:
-            raise ConfigError("active_steps", got=active, expected="the last k >= 1 steps")
         if active > steps:
             raise ConfigError(
                 "active_steps asks for more steps than there are",

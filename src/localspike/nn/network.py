@@ -322,7 +322,9 @@ def masked_sum(logits: Tensor, lengths: Tensor | None) -> Tensor:
     """Sum of logits [T, B, C] over the valid steps t < length."""
     if lengths is None:
         return logits.sum(0)
-    valid = torch.arange(len(logits), device=logits.device)[:, None] < lengths.to(logits.device)
+    valid = torch.arange(len(logits), device=logits.device)[:, None] < lengths.long().to(
+        logits.device
+    )
     return (logits * valid[..., None]).sum(0)
 
 
@@ -373,9 +375,10 @@ def _check_lengths(lengths: Tensor, steps: int, batch: int) -> None:
             got=f"{list(lengths.shape)} {lengths.dtype}",
             expected=f"[{batch}] of integers",
         )
-    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
+    least, most = int(lengths.long().min()), int(lengths.long().max())
+    if least < 1 or most > steps:
         raise DataError(
             "lengths out of range",
-            got=f"{int(lengths.min())}..{int(lengths.max())}",
+            got=f"{least}..{most}",
             expected=f"1..{steps}",
         )

@@ -9,6 +9,7 @@ sine form is the released code's, in float32, where rounding f·i changes up to 
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import index
 
 import torch
 from torch import Tensor
@@ -180,6 +181,10 @@ def hadamard(classes: int, latents: int) -> Tensor:
 
 def seeded(seed: int) -> torch.Generator:
     """A generator of any whole number, of which torch takes 64 bits."""
+    try:
+        seed = index(seed)
+    except TypeError:
+        raise ConfigError("seed", got=repr(seed), expected="a whole number") from None
     return torch.Generator().manual_seed(seed if abs(seed) < 2**63 else seed % 2**63)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
@@ -78,6 +79,8 @@ class TwoTrace:
     def __post_init__(self) -> None:
         for name in ("pre_decay", "post_decay", "readout_decay", "synaptic_decay"):
             check_decay(name, getattr(self, name))
+        for name in ("pre_gain", "post_gain"):
+            check_gain(name, getattr(self, name))
 
     def for_block(self, cell: Cell) -> TwoTrace:
         """The eligibility of one block: None decays become the neurons' own."""
@@ -126,8 +129,10 @@ class TwoTrace:
         eligible = psi if self.pre_gain == 1.0 else self.pre_gain * psi
         terms = self._terms(eligible, state.post, {**arriving, **pre}, afferents)
         post = None if state.post is None else trace.trace_step(state.post, psi, self.post_decay)
-        fast_bias = (self.synaptic_decay or 0.0) * state.fast_bias + 1.0
-        decay = self.decay_of("input") if self.constant else self.pre_decay or 0.0
+        first, decay = self.synaptic_decay or 0.0, self.pre_decay or 0.0
+        if self.constant:  # it stands for the input of a normalised block
+            first, decay = self.fast_decay_of("input"), self.decay_of("input")
+        fast_bias = first * state.fast_bias + 1.0
         follow = self.trace_bias or self.constant
         traced = (decay * state.bias + fast_bias) if follow else 1.0
         bias, bias_post = (traced, eligible) if self.trace_bias else (1.0, psi)
@@ -201,6 +206,15 @@ def _reversed(a: Tensor, decay: float, fast_decay: float) -> Tensor:
     for d in (decay, fast_decay):
         a = trace.trace_reverse(a, d) if d else a
     return a
+
+
+def check_gain(name: str, value: float) -> None:
+    """Refuse a gain that is no finite number.
+
+    >>> check_gain("post_gain", -1)
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(name, got=repr(value), expected="a finite number")
 
 
 def check_decay(name: str, value: float | None) -> None:

@@ -151,8 +151,15 @@ class BoundProjection:
 
 
 def _matrix(spec: Projection, block: BlockInfo) -> Tensor:
+    shape = (block.classes, prod(block.output_shape))
     if spec.matrices is not None:
+        given = [list(matrix.shape) for matrix in spec.matrices]
+        if block.index >= len(given) or given[block.index] != list(shape):
+            raise ConfigError(
+                f"projection matrices do not fit block {block.name!r}",
+                got=given,
+                expected=f"one per block, number {block.index} being {list(shape)}",
+            )
         return spec.matrices[block.index]
     generator = seeded(spec.seed * 1_000_003 + block.index)
-    shape = (block.classes, prod(block.output_shape))
     return (torch.rand(shape, generator=generator) * 2 - 1) * block.classes**-0.5

@@ -1,0 +1,298 @@
+"""What a learner refuses, what may be set while it learns, and combinations schedules agree on."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from helpers import batch
+from localspike import CrossEntropy, FiringRate, Learner, SquaredError, models, rules
+from localspike.errors import CheckpointError, ConfigError, IllegalError
+from localspike.nn import LIF, CubaLIF, Linear, Network, Readout, Spiking
+from localspike.rules import (
+    Backprop,
+    ClassBasis,
+    MembraneBand,
+    Projection,
+    Rule,
+    Triangle,
+    TwoTrace,
+)
+from localspike.rules.signal import BlockInfo
+
+
+def small(dtype: torch.dtype = torch.float64) -> Network:
+    torch.manual_seed(0)
+    return models.mlp(14, (12, 10), 5, rate=0.25).to(dtype)
+
+
+def sgd(net: Network, rate: float = 0.1) -> torch.optim.Optimizer:
+    return torch.optim.SGD(net.parameters(), lr=rate)
+
+
+def weights(net: Network) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+# -- refusals ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", [rules.tess, rules.bptt, rules.ottt])
+def test_nothing_learns_in_inference_mode(rule: Callable[[], Rule]) -> None:
+    net = small()
+    learner = Learner(net, rule(), sgd(net))
+    frames, labels = batch(net, 12)
+    calls = [learner.fit, learner.gradient]
+    with torch.inference_mode():
+        for call in calls:
+            with pytest.raises(IllegalError, match=r"under torch\.inference_mode\(\).*evaluate"):
+                call(frames, labels)
+        assert learner.evaluate(frames, labels).loss > 0
+        if rule is not rules.bptt:
+            assert learner.stream(frames[0]).logits.shape == (3, 5)
+            with pytest.raises(IllegalError, match="cannot learn under"):
+                learner.stream(frames[1], labels)
+    before = weights(net)
+    learner.fit(frames, labels)
+    assert not torch.equal(before, weights(net))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"accumulate": 1.5}, "accumulate: got 1.5; expected a whole number"),
+        ({"accumulate": "2"}, "accumulate: got '2'"),
+        ({"accumulate": True}, "accumulate: got True"),
+        ({"clip_norm": "1"}, "clip_norm: got '1'; expected a norm > 0"),
+        ({"clip_norm": float("nan")}, "clip_norm: got nan"),
+        ({"active_steps": []}, r"active_steps: got \[\]"),
+        ({"active_steps": [1.5]}, r"active_steps: got \[1\.5\]"),
+        ({"active_steps": [True, False]}, r"active_steps: got \[True"),
+        ({"active_steps": 2.0}, "active_steps: got 2.0"),
+        ({"active_steps": 0}, "active_steps: got 0"),
+        ({"active_steps": None}, "active_steps: got None"),
+        ({"active_steps": "some"}, "active_steps: got 'some'.*'random-k'"),
+        ({"seed": 1.5}, "seed: got 1.5; expected a whole number"),
+        ({"seed": None}, "seed: got None"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_refused(settings: dict[str, object], message: str) -> None:
+    net = small()
+    with pytest.raises(ConfigError, match=message):
+        Learner(net, rules.tess(), **settings)
+    if "seed" not in settings:  # set later, alike
+        learner = Learner(net, rules.tess())
+        with pytest.raises(ConfigError, match=message):
+            setattr(learner, *next(iter(settings.items())))
+        assert (learner.accumulate, learner.clip_norm, learner.active_steps) == (1, None, "all")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CrossEntropy(scale=float("nan")), "scale of a loss: got nan"),
+        (lambda: CrossEntropy(scale=-1.0), "scale of a loss: got -1"),
+        (lambda: SquaredError(scale=0.0), "scale of a loss: got 0"),
+        (lambda: FiringRate(0.1, float("nan")), "finite strength"),
+        (lambda: FiringRate(0.1, float("inf")), "finite strength"),
+        (lambda: rules.tess(post_gain=float("nan")), "post_gain: got nan; expected a finite"),
+        (lambda: rules.tess(post_gain="1"), "post_gain: got '1'"),  # type: ignore[arg-type]
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_class_weights_may_be_a_tensor() -> None:
+    found = CrossEntropy(class_weights=torch.tensor([1.0, 2.0]))  # type: ignore[arg-type]
+    assert found == CrossEntropy(class_weights=(1.0, 2.0))
+    assert hash(found) == hash(CrossEntropy(class_weights=[1.0, 2.0]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("matrices", [(), (torch.zeros(5, 7),)])
+def test_projection_matrices_that_do_not_fit_are_named(matrices: tuple[Tensor, ...]) -> None:
+    info = BlockInfo(0, (12,), None, 5, "hidden1")
+    with pytest.raises(ConfigError, match=r"'hidden1': got .*number 0 being \[5, 12\]"):
+        Projection("dfa", matrices=matrices).bind(info, torch.zeros(()))
+
+
+def test_a_refused_state_changes_nothing() -> None:
+    net = small()
+    learner = Learner(net, rules.tess_plus(), sgd(net), accumulate=3)
+    frames, labels = batch(net, 12)
+    learner.fit(frames, labels)
+    before = copy.deepcopy(learner.state_dict())
+    with pytest.raises(CheckpointError, match=r"no learner's state.*generator and gathered"):
+        learner.load_state_dict(net.state_dict())
+    other = {"generator": torch.Generator().manual_seed(9).get_state(), "gathered": torch.tensor(2)}
+    with pytest.raises(CheckpointError, match="not of rule 'tess_plus'"):
+        learner.load_state_dict(other)
+    after = learner.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+@pytest.mark.parametrize("name", ["net", "rule", "loss", "schedule", "update"])
+def test_what_a_learner_is_made_of_stays(name: str) -> None:
+    net = small()
+    learner = Learner(net, rules.tess(), schedule="streaming")
+    others = {
+        "net": copy.deepcopy(net),
+        "rule": rules.frozen(),
+        "loss": CrossEntropy(mse=0.5),
+        "schedule": "layerwise",
+        "update": "step",
+    }
+    with pytest.raises(IllegalError, match=f"{name} of a learner cannot.*Make a new Learner"):
+        setattr(learner, name, others[name])
+    setattr(learner, name, getattr(learner, name))  # the same is no change
+
+
+def test_a_block_with_another_neuron_asks_for_a_new_learner() -> None:
+    net = small()
+    learner = Learner(net, rules.ottt())
+    frames, labels = batch(net, 12)
+    net.blocks["hidden2"].neuron = LIF(decay=0.9)
+    for call in (lambda: learner.gradient(frames, labels), lambda: learner.stream(frames[0])):
+        with pytest.raises(
+            IllegalError, match=r"'hidden2' has another neuron.*decay=0\.9.*new lea"
+        ):
+            call()
+    Learner(net, rules.ottt()).gradient(frames, labels)
+
+
+# -- what may be set -----------------------------------------------------------------------
+
+
+def test_fewer_batches_to_gather_than_are_gathered_step_at_once() -> None:
+    net = small()
+    learner = Learner(net, rules.tess(), sgd(net), accumulate=4)
+    frames, labels = batch(net, 12)
+    for _ in range(3):
+        learner.fit(frames, labels)
+    fewer = Learner(copy.deepcopy(net), rules.tess(), accumulate=2)
+    fewer.optimizer = sgd(fewer.net)
+    fewer.load_state_dict(learner.state_dict())
+    before, learner.accumulate = weights(net), 2
+    for one in (learner, fewer):
+        one.fit(frames, labels)
+        assert one.gathered == 0
+        assert not torch.equal(before, weights(one.net))
+    with pytest.raises(IllegalError, match="cannot accumulate"):
+        Learner(net, rules.tess(), update="step").accumulate = 2
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint16])
+def test_lengths_count_alike_in_any_integer(dtype: torch.dtype) -> None:
+    net = small()
+    learner = Learner(net, rules.tess(), active_steps=5)
+    frames, labels = batch(net, 12)
+    lengths, found = torch.tensor([3, 12, 7]), []
+    for given in (lengths, lengths.to(dtype)):
+        learner._zero_grad()
+        loss = learner.gradient(frames, labels, given).loss
+        found.append([loss, *(p.grad for p in net.parameters())])
+    assert all(map(torch.equal, *found))
+    assert torch.equal(net(frames, lengths), net(frames, lengths.to(dtype)))
+
+
+# -- schedules agree -----------------------------------------------------------------------
+
+
+def agree(net: Network, rule: Rule, schedules: tuple[str, str], fits: int = 1) -> float:
+    """Weights after some updates are equal on two schedules; gives back how far they moved."""
+    frames, labels = batch(net, 14)
+    ends = []
+    for schedule in schedules:
+        mine = copy.deepcopy(net)
+        learner = Learner(mine, rule, sgd(mine), schedule=schedule)
+        for _ in range(fits):
+            learner.fit(frames, labels)
+        grads = {n: p.grad for n, p in mine.named_parameters()}
+        state = torch.cat([x.flatten().double() for x in mine.state_dict().values()])
+        own = [p.detach().flatten() for p in learner.credit.own_parameters().values()]
+        ends.append((torch.cat([state, *own]), grads))
+    (one, first), (other, second) = ends
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+    assert {n for n, g in first.items() if g is None} == {n for n, g in second.items() if g is None}
+    return float((one[: len(weights(net))] - weights(net)).abs().max())
+
+
+def test_a_double_exponential_trace_of_recurrent_weights_alone() -> None:
+    """The first block's input is untraced, which says nothing of what it sends to itself."""
+    torch.manual_seed(0)
+    net = models.recurrent(14, (12,), 5, rate=0.25).double()
+    traces = TwoTrace(pre_decay=0.0, synaptic_decay=0.4, trace_input=False)
+    rule = Rule("double", traces, ClassBasis(), Triangle())
+    assert agree(net, rule, ("layerwise", "streaming")) > 1e-3
+
+
+def test_statistics_of_a_normalised_block_whose_input_is_untraced() -> None:
+    torch.manual_seed(1)
+    synapse = Linear(14, 12, standardised=True, norm_momentum=0.5)
+    blocks = {"a": Spiking(synapse, CubaLIF(synaptic_decay=0.6)), "out": Readout(Linear(12, 5))}
+    net = Network(blocks, (14,)).double()
+    with torch.no_grad():
+        synapse.gain.mul_(2.0)
+    traces = TwoTrace(pre_decay=0.5, synaptic_decay=None, trace_input=False)
+    rule = Rule("untraced", traces, ClassBasis(), Triangle())
+    assert agree(net, rule, ("layerwise", "streaming"), fits=3) > 1e-3
+
+
+@pytest.mark.parametrize("band", [MembraneBand(0.3, 0.2), None])
+@pytest.mark.parametrize("momentum", [None, 0.5])
+def test_a_block_that_nobody_reads(band: MembraneBand | None, momentum: float | None) -> None:
+    torch.manual_seed(0)
+    blocks = {
+        "a": Spiking(Linear(14, 12, standardised=True), LIF()),
+        "b": Spiking(Linear(12, 6, standardised=True, norm_momentum=momentum), LIF()),
+        "out": Readout(Linear(12, 5)),
+    }
+    net = Network(blocks, (14,), {"out": ("a",)}).double()
+    with torch.no_grad():
+        for block in net.blocks.values():
+            block.synapse.gain.mul_(3.0)
+    rule = Rule("sent", TwoTrace(None), Backprop(), Triangle(), band)
+    assert agree(net, rule, ("streaming", "two_sweep"), fits=2) > 1e-3
+
+
+@pytest.mark.parametrize("schedule", ["layerwise", "streaming"])
+@pytest.mark.parametrize("rule", [rules.tess_plus, rules.local_loss])
+def test_a_frozen_block_still_learns_what_its_signal_brings(
+    rule: Callable[[], Rule], schedule: str
+) -> None:
+    """As a probe does: what a layer says may be trained where the layer itself is not."""
+    net = small()
+    for p in net.blocks["hidden1"].parameters():
+        p.requires_grad_(False)
+    learner = Learner(net, rule(), sgd(net), schedule=schedule)
+    frames, labels = batch(net, 12)
+    own = learner.credit.own_parameters()
+    before = {name: p.detach().clone() for name, p in own.items()}
+    held = [p.detach().clone() for p in net.blocks["hidden1"].parameters()]
+    learner.fit(frames, labels)
+    assert any(name.startswith("hidden1.") for name in own)
+    assert all(not torch.equal(before[name], p) for name, p in own.items())
+    assert all(map(torch.equal, held, net.blocks["hidden1"].parameters()))
+
+
+@pytest.mark.parametrize("active", [5, "every-5", [2, 5, 9]])
+@pytest.mark.parametrize("against", ["batch", "merged"])
+def test_captured_steps_forget_gradients_they_have_applied(active: object, against: str) -> None:
+    """Targets beside the samples are asked at every step, and leave zeros where none is active."""
+    ends = []
+    for capture in ("off", "on"):
+        net = small(torch.float32)
+        rule = rules.tp(against=against)
+        learner = Learner(net, rule, sgd(net), update="step", active_steps=active, capture=capture)
+        frames, labels = batch(net, 14)
+        for _ in range(4):
+            learner.fit(frames, labels)
+        ends.append(weights(net))
+    torch.testing.assert_close(*ends, rtol=1e-5, atol=1e-6)
+    assert float((ends[0] - weights(small(torch.float32))).abs().max()) > 1e-3
