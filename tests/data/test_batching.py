@@ -109,7 +109,7 @@ def test_bad_arguments_at_once(images: Dataset, options, text: str) -> None:
 
 
 def test_subset_of_a_subset_with_lengths() -> None:
-    source = StaticImages(torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1), 3, (0.0,), (1.0,))
+    source = StaticImages(torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1), 6)
     data = Dataset("toy", "val", source, torch.arange(6), tuple("abcdef"), torch.arange(6) + 1)
     twice = data.subset([5, 3, 1]).subset([2, 0])
     batch = twice.batch([0, 1])
