@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DataError, ShapeError
-from .moves import Moves
+from .moves import Moves, check_groups
 from .scatter import dense
 from .scatter_moved import dense_moved
 
@@ -194,6 +194,7 @@ class BinnedEvents:
 
     def gather_moved(self, index: Tensor, moves: Moves) -> Tensor:
         """``moves.applied(gather(index))`` at a fraction of the price."""
+        check_groups(self.sample_shape, moves.groups)
         frames = dense_moved(
             self.place, self.offsets, index, moves, steps=self.steps,
             cells=prod(self.sample_shape), width=self.sample_shape[-1], counts=self.counts,
