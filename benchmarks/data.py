@@ -44,7 +44,7 @@ THREADS = 1
 REPEATS, QUICK_REPEATS = 9, 3
 LIMIT: dict[str, int | None] = {"nmnist": None, "cifar10": 10_000}
 QUICK_LIMIT: dict[str, int | None] = {"nmnist": 640, "cifar10": 1_280}
-IMAGE, SOUND = ImageAugment(), EventAugment()
+IMAGE, SOUND = ImageAugment(), EventAugment(groups=2)
 MOVED = EventAugment(shift=2, bands=1, drop=0.0, groups=1)
 THINNED = EventAugment(shift=2, bands=1, drop=0.1, groups=1)
 MINE, CACHED, PLAIN = "localspike", "localspike, from the cache", "torch Dataset, workers="

@@ -112,7 +112,7 @@ def test_same_generator_same_result_and_input_untouched(augment) -> None:
             r"images have the wrong rank: got \[3, 8, 8\]; expected \[B, C, H, W\]",
         ),
         (
-            lambda: EventAugment()(torch.ones(4, 2, 7), generator()),
+            lambda: EventAugment(groups=2)(torch.ones(4, 2, 7), generator()),
             ShapeError,
             "last axis does not divide into groups: got 7 places, 2 groups",
         ),
@@ -150,7 +150,7 @@ def test_images_of_published_runs_repeat(settings, recorded: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "shape", "recorded"),
     [
-        ({}, (20, 6, 16), "ac24ea09bfba6bf7"),
+        ({"groups": 2}, (20, 6, 16), "ac24ea09bfba6bf7"),
         ({"shift": 3, "bands": 0, "drop": 0.0}, (20, 6, 2, 5, 5), "5cedb1063e587bcc"),
         ({"shift": 0, "bands": 2, "drop": 0.0, "groups": 1}, (9, 4, 11), "db29adb58eba83ed"),
         ({"shift": 0, "bands": 0, "drop": 0.4}, (9, 4, 11), "4c24cbca14464cb0"),
@@ -161,6 +161,16 @@ def test_frames_of_runs_repeat(settings, shape, recorded: str) -> None:
     """Recorded when `Thinning` came; those without a drop are older."""
     frames = (numbers(*shape) % 7 == 0).float()
     assert digest(EventAugment(**settings)(frames, generator(11))) == recorded
+
+
+@pytest.mark.parametrize("kind", [EventAugment, MaskAugment])
+def test_groups_left_open_are_one_and_planes_have_no_more(kind) -> None:
+    line, plane = torch.rand(20, 6, 16), torch.rand(20, 6, 2, 8, 8)
+    for frames in (line, plane):
+        assert torch.equal(kind()(frames, generator()), kind(groups=1)(frames, generator()))
+    assert not torch.equal(kind()(line, generator()), kind(groups=2)(line, generator()))
+    with pytest.raises(ShapeError, match=r"got 2 groups of samples \[2, 8, 8\]; .* Set groups=1"):
+        kind(groups=2)(plane, generator())
 
 
 OFF = {

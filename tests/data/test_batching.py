@@ -21,6 +21,34 @@ from localspike.data.transforms.events import TimeCrop
 from localspike.errors import ConfigError, DataError
 
 
+def test_whole_numbers_of_any_library_draw_alike(images: Dataset) -> None:
+    assert stream(3, "augment", 7).initial_seed() == 6156198506314985256
+    for three, seven in ((np.int64(3), np.uint8(7)), (torch.tensor(3), np.array(7))):
+        assert torch.equal(order(three * 5, three, seven), order(15, 3, 7))
+        one, two = stream(three, np.str_("augment"), seven), stream(3, "augment", 7)
+        assert one.initial_seed() == two.initial_seed()
+        options = {"shuffle": True, "augment": ImageAugment(1)}
+        drawn = next(batches(images, three, seed=three, epoch=seven, **options)).frames
+        assert torch.equal(drawn, next(batches(images, 3, seed=3, epoch=7, **options)).frames)
+
+
+@pytest.mark.parametrize("wrong", [True, 2.0, np.bool_(True), np.float32(2), torch.tensor(True)])
+@pytest.mark.parametrize(
+    ("what", "call"),
+    [
+        ("seed", lambda data, wrong: stream(wrong)),
+        ("stream", lambda data, wrong: stream(0, "augment", wrong)),
+        ("epoch", lambda data, wrong: order(3, 0, wrong)),
+        ("number of samples", lambda data, wrong: order(wrong, 0, 0)),
+        ("seed", lambda data, wrong: batches(data, 3, seed=wrong)),
+        ("epoch", lambda data, wrong: batches(data, 3, epoch=wrong)),
+    ],
+)
+def test_what_is_no_whole_number_draws_nothing(what: str, call, wrong, images: Dataset) -> None:
+    with pytest.raises(DataError, match=f"^{what} is not a whole number: got .*; expected an int"):
+        call(images, wrong)
+
+
 def test_order_is_a_permutation_that_changes_with_seed_and_epoch() -> None:
     a, b, c = order(50, 0, 0), order(50, 0, 1), order(50, 1, 0)
     assert sorted(a.tolist()) == list(range(50))
@@ -109,7 +137,7 @@ def test_bad_arguments_at_once(images: Dataset, options, text: str) -> None:
 
 
 def test_subset_of_a_subset_with_lengths() -> None:
-    source = StaticImages(torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1), 3, (0.0,), (1.0,))
+    source = StaticImages(torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1), 6)
     data = Dataset("toy", "val", source, torch.arange(6), tuple("abcdef"), torch.arange(6) + 1)
     twice = data.subset([5, 3, 1]).subset([2, 0])
     batch = twice.batch([0, 1])

@@ -134,9 +134,59 @@ def test_frames_of_equal_time_are_the_plain_loop(recording: Recording, n: int, o
 
 @given(recordings(fewest=1), st.integers(1, 3_000), st.integers(1, 8))
 def test_bin_events_is_by_time(recording: Recording, step_us: int, steps: int) -> None:
-    old = bin_events(recording.events, recording.offsets, SENSOR, step_us=step_us, steps=steps)
-    new = bin_recording(recording, ByTime(step_us, steps)).frames
-    assert torch.equal(old.place, new.place) and torch.equal(old.offsets, new.offsets)
+    def old():
+        return bin_events(recording.events, recording.offsets, SENSOR, step_us=step_us, steps=steps)
+
+    new, _, dropped = bin_recording(recording, ByTime(step_us, steps))
+    if dropped.late == len(recording.events) > 0:
+        with pytest.raises(DataError, match="all events are later than the last step"):
+            old()
+        return
+    assert torch.equal(old().place, new.place) and torch.equal(old().offsets, new.offsets)
+
+
+def binned_at(*times: int, x: int = 0, offsets: object = None, step_us: object = 10, **options):
+    events = make_events(np.array(times), np.full(len(times), x), np.zeros(len(times), int))
+    cut = np.array([0, len(times)]) if offsets is None else offsets
+    return bin_events(events, cut, SENSOR, step_us=step_us, **{"steps": 5, **options})
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: binned_at(1, 2, x=99), DataError, "events to bin: event coordinate 'x' out of ra"),
+        (lambda: binned_at(2, 1), DataError, "events to bin: event times run backwards"),
+        (lambda: binned_at(-1), DataError, "events to bin: event times run backwards"),
+        (lambda: binned_at(1, 2, offsets=[0, 1]), DataError, r"offsets do not cut .* from 0 to 2"),
+        (
+            lambda: binned_at(1, offsets=[0.0, 1.0]),
+            DataError,
+            "offsets are no whole numbers: got f",
+        ),
+        (lambda: binned_at(1, step_us=0), ConfigError, "step_us: got 0; expected a whole number"),
+        (lambda: binned_at(1, step_us=2.5), ConfigError, "step_us: got 2.5"),
+        (lambda: binned_at(1, steps=0), ConfigError, "steps: got 0"),
+        (lambda: binned_at(1, steps=10**7), DataError, "too many steps for one sequence"),
+        (lambda: binned_at(1, weight=np.ones(2, np.uint8)), DataError, "not one weight per event"),
+        (
+            lambda: binned_at(1_700_000_000_000_000),
+            DataError,
+            "all events are later .* got times from 1700000000000000 µs on; expected some below 5",
+        ),
+    ],
+)
+def test_events_are_checked_before_they_are_binned(call, error, text: str) -> None:
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_recordings_without_events_and_numpy_ints_are_binned() -> None:
+    found = binned_at(1, 15, offsets=[0, 0, 2], step_us=np.int16(10), steps=np.uint8(5))
+    assert found.gather(torch.tensor([0, 1])).sum((2, 3, 4)).T.tolist() == [
+        [0] * 5,
+        [1, 1, 0, 0, 0],
+    ]
+    assert len(binned_at()) == 1
 
 
 def test_edges_worked_by_hand() -> None:

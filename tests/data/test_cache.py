@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,25 @@ def test_a_source_of_another_kind_goes_uncached_and_says_so(tmp_path: Path) -> N
     assert kept is data
     assert note.outcome == "uncached"
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "dtype"),
+    [("place", torch.int16), ("weight", torch.float32), ("weight", torch.bfloat16)],
+)
+def test_numbers_an_entry_cannot_hold_go_uncached_and_that_is_said(
+    part: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    def build() -> Dataset:
+        data = KINDS["weighted spikes"][0]()
+        other = replace(data.inputs, **{part: getattr(data.inputs, part).to(dtype)})
+        return replace(data, inputs=other)
+
+    text = f"cannot hold this data set's {part}: got {dtype}; expected torch.uint8 or .*; going on"
+    with pytest.warns(CacheWarning, match=text) as said:
+        data, note = fetch(build, {}, cache=tmp_path)
+    assert (len(said), note.outcome, len(data)) == (1, "uncached", 9)
+    assert not Cache(tmp_path).kept()
 
 
 def test_a_setting_that_cannot_be_told_apart_goes_uncached(tmp_path: Path) -> None:

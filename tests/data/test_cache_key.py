@@ -183,4 +183,8 @@ def test_the_folders_to_watch(tmp_path: Path) -> None:
     (tmp_path / "toy" / "Train").mkdir()
     assert watched(tmp_path, forms) == [tmp_path / "toy"]
     (tmp_path / "Train").mkdir()
-    assert watched(tmp_path, forms) == [tmp_path]
+    assert watched(tmp_path, forms) == [tmp_path / "Train", tmp_path / "toy"]
+    (tmp_path / "Test").mkdir()
+    assert watched(tmp_path, forms) == [tmp_path / name for name in ("Test", "Train", "toy")]
+    (tmp_path / "a.npz").touch()
+    assert watched(tmp_path, ["Train", "a.npz"]) == [tmp_path]

@@ -7,7 +7,7 @@ import pytest
 
 from localspike.data import FrontEnd, encode
 from localspike.data.cochlea import levels, mel_bands
-from localspike.errors import DataError
+from localspike.errors import ConfigError, DataError
 
 RATE = 16_000
 
@@ -57,6 +57,44 @@ def test_events_are_sorted_and_silence_has_none() -> None:
     key = events["t"] * 80 + events["p"] * 40 + events["x"]
     assert (np.diff(key) >= 0).all()
     assert len(encode(np.zeros(RATE, np.int16))) == 0
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.int8, np.int64, bool])
+def test_integers_of_unknown_scale_are_refused(kind: type) -> None:
+    text = rf"full scale is not known: got {np.dtype(kind)}; expected int16.*Pass Clip.unit\(\)"
+    with pytest.raises(DataError, match=text):
+        encode(np.ones(RATE, kind))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            {"low_hz": 0.0},
+            r"low_hz, high_hz: got \(0.0, 7600.0\); expected 0 < low_hz < high_hz <=",
+        ),
+        ({"low_hz": 7600.0}, "impossible low_hz, high_hz"),
+        ({"high_hz": 8000.1}, r"high_hz <= rate / 2 = 8000"),
+        ({"window": 401}, "impossible window: got 401; expected an even number of samples"),
+        ({"window": 514}, "impossible window: got 514; expected up to fft = 512"),
+        ({"hop": 0}, "hop: got 0; expected a whole number of 1 or more"),
+        ({"hop": 80.0}, "hop: got 80.0"),
+        ({"bands": 0}, "bands: got 0"),
+        ({"smooth": 0}, "smooth: got 0"),
+        ({"rate": 16e3}, "rate: got 16000.0"),
+        ({"hop": 1, "rate": 2_000_000, "high_hz": 9e5}, "impossible hop: got 1; expected 1 µs"),
+        ({"step_db": 0.0}, "impossible step_db: got 0.0; expected a number above 0"),
+        ({"range_db": -1.0}, "impossible range_db"),
+        ({"percentile": 101.0}, "impossible percentile: got 101.0; expected 0 … 100"),
+        (
+            {"bands": 200},
+            r"impossible bands: got 200; expected a frequency of the FFT in each, and",
+        ),
+    ],
+)
+def test_front_ends_that_cannot_be(settings: dict, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        FrontEnd(**settings)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from localspike import Learner, models, rules
-from localspike.data import Dataset, Frames, batches, transforms
+from localspike.data import Dataset, Frames, StaticImages, batches, transforms
 from localspike.errors import DataError
 from localspike.learn import Feed
 from localspike.learn.evaluation import evaluate
@@ -88,3 +88,77 @@ def test_what_is_no_dense_tensor_is_refused(given: object) -> None:
 def test_frames_of_a_graph_are_numbers_alone() -> None:
     values = torch.rand(2, 3, 4, requires_grad=True)
     assert not Frames(values * 2).gather(torch.tensor([1])).requires_grad
+
+
+PIXELS = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_images_of_any_channels_are_scaled_alone_by_default(channels: int) -> None:
+    pixels = torch.full((2, channels, 2, 2), 51, dtype=torch.uint8)
+    shown = StaticImages(pixels, np.int64(2)).gather(torch.tensor([1]))
+    assert torch.equal(shown, torch.full((1, channels, 2, 2), 51 / 255))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ((PIXELS.numpy(), 2), "pixels are no tensor: got ndarray. Use torch.from_numpy"),
+        (
+            (PIXELS.float(), 2),
+            r"pixels are no images: got torch.float32 \[4, 3, 2, 2\]; expected t",
+        ),
+        ((PIXELS[0], 2), r"pixels are no images: got torch.uint8 \[3, 2, 2\]"),
+        ((PIXELS[:0], 2), r"got torch.uint8 \[0, 3, 2, 2\]"),
+        ((PIXELS, 0), "images cannot be shown for that many steps: got 0; expected a whole number"),
+        ((PIXELS, 2.0), "that many steps: got 2.0"),
+        ((PIXELS, 2, (0.5,)), r"mean does not fit the images: got \(0.5,\); .* each of 3 channels"),
+        ((PIXELS, 2, 0.5), "mean does not fit the images: got 0.5"),
+        ((PIXELS, 2, (0.5, 0.5, np.nan)), "mean does not fit"),
+        (
+            (PIXELS, 2, None, (1.0, 0.0, 1.0)),
+            "std does not fit .* a finite number above 0 for each",
+        ),
+        ((PIXELS, 2, None, (1.0,) * 4), "std does not fit"),
+    ],
+)
+def test_what_are_no_images(given: tuple, text: str) -> None:
+    with pytest.raises(DataError, match=f"^.*{text}"):
+        StaticImages(*given)
+
+
+LABELS, LENGTHS = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 5, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ({"labels": [0, 1, 2, 0]}, r"toy val: labels: not a tensor: got list; .* torch.tensor\(li"),
+        ({"labels": np.arange(4)}, "toy val: labels: not a tensor: got ndarray"),
+        ({"lengths": [1, 5, 2, 3]}, "toy val: lengths: not a tensor: got list"),
+        (
+            {"lengths": LENGTHS.int()},
+            r"lengths: not a list of whole numbers: got torch.int32 \[4\]",
+        ),
+        ({"lengths": LENGTHS.float()}, "got torch.float32"),
+        ({"lengths": LENGTHS - 1}, "lengths: out of range: got 0 at sample 0; expected 1 … 5"),
+        ({"lengths": LENGTHS + 1}, "lengths: out of range: got 6 at sample 1"),
+        ({"lengths": LENGTHS[:3]}, "number of lengths and of samples differ: got 3 lengths"),
+        ({"index": [0, 1, 2, 3]}, "toy val: index: not a tensor: got list"),
+        (
+            {"index": torch.tensor([0, 1, 2, 4])},
+            "index: out of range: got 4 at sample 3; exp.* 0 …",
+        ),
+        ({"index": torch.tensor([0, 1, -1, 3])}, "index: out of range: got -1 at sample 2"),
+        ({"index": LENGTHS.float()}, "index: not a list of whole numbers"),
+    ],
+)
+def test_parts_that_do_not_fit_together(parts: dict, text: str) -> None:
+    given = {"labels": LABELS, "lengths": LENGTHS, **parts}
+    with pytest.raises(DataError, match=text):
+        Dataset("toy", "val", Frames(torch.zeros(4, 5, 3)), classes=("a", "b", "c"), **given)
+
+
+def test_data_sets_are_told_apart_by_identity() -> None:
+    one, other = mine(torch.zeros(2, 5, 3)), mine(torch.zeros(2, 5, 3))
+    assert one == one and one != other and len({one, other}) == 2

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from localspike.data import heidelberg_stream, make_events
+from localspike.data import Finding, heidelberg_stream, make_events
+from localspike.data.check import _people
 from localspike.data.formats import CHANNELS, Recording, write_shd
 from localspike.data.formats import child as formats_child
-from localspike.data.heidelberg import by_speaker, shd, ssc
+from localspike.data.heidelberg import by_speaker, shared_speakers, shd, ssc
 from localspike.data.heidelberg_stream import open_shd
 from localspike.errors import DataError
 
@@ -94,6 +95,19 @@ def test_val_is_whole_speakers_of_train(made: Path) -> None:
     assert not heard["train"] & heard["val"]
     assert (len(train), len(val), len(heard["val"])) == (135, 15, 1)
     assert first_channel(val, 15) == [r for r in range(N) if SPEAKERS[r] in heard["val"]]
+
+
+def test_speakers_of_both_official_files_are_counted(made: Path, root: Path) -> None:
+    assert shared_speakers(made) == 10
+    labels = {"labels": [0] * 4}
+    write_shd(root / "shd" / "shd_test.h5", recordings(4, **labels, speaker=[10, 3, 11, 3]))
+    assert shared_speakers(root) == 1
+    assert Finding("speakers of test that train or val has too", "1", "", None) in _people(
+        "shd", root
+    )
+    write_shd(root / "shd" / "shd_test.h5", recordings(4, **labels))
+    assert shared_speakers(root) is None
+    assert _people("shd", root) == _people("ssc", root) == []
 
 
 def test_speakers_are_added_until_a_tenth() -> None:

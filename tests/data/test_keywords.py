@@ -100,7 +100,9 @@ def test_truncated_file_is_refused(tmp_path: Path) -> None:
         read_keywords(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"front_end": {"colour": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"front_end": {"colour": 1}}', '{"front_end": {"hop": 0}}']
+)
 def test_damaged_description_is_refused(tmp_path: Path, text: str) -> None:
     (copy_of(tmp_path) / "events.json").write_text(text)
     with pytest.raises(DataError, match=r"events\.json: cannot be read"):

@@ -8,23 +8,35 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localspike.data import BinnedEvents, Dataset, EventAugment, batches, packed
+from localspike.data import (
+    BinnedEvents,
+    Dataset,
+    EventAugment,
+    Frames,
+    MaskAugment,
+    batches,
+    pack,
+    packed,
+)
 from localspike.data.moves import Mover, Moves
 from localspike.data.packed import PackedFrames
 from localspike.data.thinning import Thinning
+from localspike.data.transforms import frames as on_frames
 from localspike.errors import ShapeError
 
 STEPS, SHAPE = 5, (2, 3, 6)
 CELLS = 36
 
 
-def events(sizes: list[int], seed: int, counts: bool, weighted: bool) -> BinnedEvents:
+def events(
+    sizes: list[int], seed: int, counts: bool, weighted: bool, shape: tuple[int, ...] = SHAPE
+) -> BinnedEvents:
     """Random events, many of them in one bin."""
     rng = np.random.default_rng(seed)
     place = torch.from_numpy(rng.integers(0, STEPS * CELLS, sum(sizes)).astype(np.int32))
     weight = torch.from_numpy(rng.integers(0, 256, sum(sizes)).astype(np.uint8))
     offsets = torch.tensor([0, *np.cumsum(sizes, dtype=int).tolist()])
-    return BinnedEvents(place, offsets, STEPS, SHAPE, counts, weight if weighted else None)
+    return BinnedEvents(place, offsets, STEPS, shape, counts, weight if weighted else None)
 
 
 def dataset(inputs: BinnedEvents) -> Dataset:
@@ -56,7 +68,7 @@ def plain(frames: torch.Tensor, moves: Moves) -> torch.Tensor:
     probability=st.sampled_from([None, 0.0, 0.3, 1.0]),
 )
 def test_events_and_frames_move_alike(counts, weighted, sizes, seed, most, groups, probability):
-    source = events(sizes, seed, counts, weighted)
+    source = events(sizes, seed, counts, weighted, SHAPE if groups == 1 else (CELLS,))
     index = torch.randint(len(sizes), (7,), generator=torch.Generator().manual_seed(seed))
     rng = np.random.default_rng(seed)
     later, right = (rng.integers(-by, by + 1, 7).tolist() for by in most)
@@ -77,7 +89,7 @@ def test_events_and_frames_move_alike(counts, weighted, sizes, seed, most, group
 
 @pytest.mark.parametrize("bucket", [None, 2])
 def test_batches_of_events_and_of_packed_frames_are_the_same(bucket: int | None) -> None:
-    held = dataset(events([30, 0, 50, 9, 70, 20], 3, counts=False, weighted=False))
+    held = dataset(events([30, 0, 50, 9, 70, 20], 3, False, False, (CELLS,)))
     if bucket is not None:
         lengths = torch.tensor([3, 5, 2, 4, 1, 5])
         held = Dataset("toy", "train", held.inputs, held.labels, ("a",), lengths)
@@ -122,10 +134,68 @@ def test_a_mover_of_nothing_changes_nothing() -> None:
 
 
 def test_groups_must_divide_the_axis_for_events_too() -> None:
-    source = events([5], 0, counts=False, weighted=False)
-    for kind in (source, PackedFrames.of(source)):
-        with pytest.raises(ShapeError, match="got 6 places, 4 groups"):
-            kind.gather_moved(torch.tensor([0]), Moves([0], [1], 4))
+    for shape, text in (((CELLS,), "36 places, 5 groups"), (SHAPE, r"5 groups of samples \[2, 3")):
+        source = events([5], 0, counts=False, weighted=False, shape=shape)
+        for kind in (source, PackedFrames.of(source)):
+            with pytest.raises(ShapeError, match=f"got {text}"):
+                kind.gather_moved(torch.tensor([0]), Moves([0], [1], 5))
+
+
+class Twice(EventAugment):
+    """Does something else when called, so that nobody knows where the ends lie."""
+
+    def __call__(self, frames, generator):
+        return super().__call__(super().__call__(frames, generator), generator)
+
+
+LENGTHS = torch.tensor([1, 2, 3, 4, 5, 5])
+MOVERS = {
+    "events": (EventAugment(shift=2, drop=0.0, bands=0), True),
+    "shift": (on_frames.TimeShift(2), True),
+    "parts": (on_frames.Compose([on_frames.TimeShift(1), on_frames.TimeShift(1)]), True),
+    "masks": (MaskAugment(2, 0, 0, 0), True),
+    "other": (Twice(shift=2, drop=0.0, bands=0), False),
+    "plain": (lambda frames, generator: frames, False),
+    "none": (None, False),
+}
+
+
+@pytest.mark.parametrize("form", ["events", "packed", "frames"])
+@pytest.mark.parametrize("name", MOVERS)
+def test_lengths_move_with_the_events(name: str, form: str) -> None:
+    """Each sample has one event, at its last step; where the event is seen, its length ends."""
+    augment, tells = MOVERS[name]
+    placed = BinnedEvents((LENGTHS.int() - 1) * 4 + 1, torch.arange(7), 5, (4,))
+    frames = placed.gather(torch.arange(6)).transpose(0, 1)
+    source = {
+        "events": placed,
+        "packed": PackedFrames(pack(frames), (4,)),
+        "frames": Frames(frames),
+    }[form]
+    data = Dataset("toy", "train", source, torch.zeros(6, dtype=torch.long), ("a",), LENGTHS)
+    seen = set()
+    for epoch in range(12):
+        (batch,) = batches(data, 6, augment=augment, epoch=epoch)
+        last = (batch.frames.sum(2) * torch.arange(1, 6)[:, None]).amax(0)
+        kept = last > 0
+        if tells:
+            assert torch.equal(batch.lengths[kept], last[kept].long())
+            seen.update((batch.lengths - LENGTHS).tolist())
+        else:
+            assert torch.equal(batch.lengths, LENGTHS)
+    assert not tells or seen == {-2, -1, 0, 1, 2}
+
+
+def test_lengths_stay_within_the_frames_and_buckets_are_cut_where_events_end() -> None:
+    source = BinnedEvents(torch.tensor([0, 16], dtype=torch.int32), torch.arange(3), 5, (4,))
+    data = Dataset(
+        "toy", "train", source, torch.tensor([0, 0]), ("a",), torch.tensor([1, 5])
+    )  # fmt: skip
+    late, early = on_frames.TimeShift((3, 3)), on_frames.TimeShift((-3, -3))
+    assert next(batches(data, 2, augment=late)).lengths.tolist() == [4, 5]
+    assert next(batches(data, 2, augment=early)).lengths.tolist() == [1, 2]
+    batch = next(batches(data.subset([0]), 1, augment=late, bucket=1))
+    assert (len(batch.frames), float(batch.frames[3, 0, 0])) == (4, 1.0)
 
 
 def test_neighbours_and_keys_are_lost_independently() -> None:

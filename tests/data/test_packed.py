@@ -150,5 +150,5 @@ def test_sparse_frames_of_a_data_set_count_its_own_samples() -> None:
         assert torch.equal(sparse_frames(data, index).to_dense(), expected)
     whole = data.inputs.gather(torch.tensor([-1, 0]))
     assert torch.equal(sparse_frames(data.inputs, [-1, 0]).to_dense(), whole)
-    with pytest.raises(IndexError):
+    with pytest.raises(DataError, match="no such place among 4 samples: got -5 at place 0"):
         sparse_frames(data, [-5])

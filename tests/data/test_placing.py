@@ -147,6 +147,7 @@ def test_shrinking_keeps_the_aspect() -> None:
     assert shrunk(Sensor(2, 240, 180), 48, "toy") == Sensor(2, 48, 36)
     assert shrunk(Sensor(2, 128, 128), None, "toy") == Sensor(2, 128, 128)
     assert shrunk(Sensor(2, 1, 100), 10, "toy") == Sensor(2, 1, 10)
+    assert shrunk(Sensor(2, 180, 240), np.uint8(48), "toy") == Sensor(2, 36, 48)
     for size in (0, 129, 1.5, True):
         with pytest.raises(DataError, match=r"toy: impossible size: got .* expected 1 … 128"):
             shrunk(Sensor(2, 128, 128), size, "toy")
@@ -173,3 +174,5 @@ def test_options_that_cannot_be() -> None:
         with pytest.raises(DataError, match=text):
             make_grid("toy", SENSOR, SENSOR, bin_ms=bin_ms, steps=steps, **given)
     assert make_grid("toy", SENSOR, SENSOR, bin_ms=7, steps=None, **given).steps == 43
+    grid = make_grid("toy", SENSOR, SENSOR, bin_ms=np.uint8(7), steps=np.int16(9), **given)
+    assert (grid.step_us, grid.steps, type(grid.steps)) == (7_000, 9, int)

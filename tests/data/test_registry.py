@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from localspike.data import info, load, names, resolve_root
@@ -40,6 +41,26 @@ def test_unknown_name_and_option_show_the_nearest() -> None:
         info("x")
     with pytest.raises(DataError, match="nmnist has no such option: got 'bin'; expected 'bin_ms'"):
         load("nmnist", "train", bin=3)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["keywords"]])
+def test_what_is_no_name_is_said_to_be_none(name) -> None:
+    with pytest.raises(
+        DataError, match=r"no name of a data set: got .*; expected 'keywords' or 'c"
+    ):
+        load(name, "train")
+
+
+def test_whole_numbers_of_numpy_are_taken() -> None:
+    data = load("keywords", "val", limit=np.int64(6), steps=np.uint8(25))
+    assert (len(data), data.steps, type(data.inputs.steps)) == (6, 25, int)
+    assert data.labels.tolist() == load("keywords", "val", limit=6, steps=25).labels.tolist()
+    assert info("shd").with_options({"channels": np.int16(70)}).sample_shape == (70,)
+    for wrong in ({"limit": 2.0}, {"steps": 2.0}, {"limit": True}):
+        with pytest.raises(
+            DataError, match=r"impossible .*: got (2.0|True); expected .*a whole num"
+        ):
+            load("keywords", "val", **wrong)
 
 
 def test_no_root_names_both_ways_and_the_files() -> None:

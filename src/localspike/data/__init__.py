@@ -9,7 +9,7 @@ from .augment import (
     SpatialAugment,
 )
 from .batching import batch_count, batches, order, stream
-from .binning import Binned, ByCount, ByFrames, ByTime, Dropped, bin_recording
+from .binning import Binned, ByCount, ByFrames, ByTime, Dropped, bin_events, bin_recording
 from .bucket import bucketed, mask, padding
 from .cache import CacheWarning, Note, cached, load_cached
 from .cache_store import Cache
@@ -23,7 +23,7 @@ from .cochlea import FrontEnd, encode, encode_clips
 from .commands import speech_commands
 from .dataset import Batch, Dataset, Frames, StaticImages
 from .digits import nmnist
-from .events import EVENT, BinnedEvents, Sensor, bin_events, check_events, make_events
+from .events import EVENT, BinnedEvents, Sensor, check_events, make_events
 from .files import resolve_root
 from .frame_stream import stream_frames
 from .gestures import dvs_gesture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeGuard
+import operator
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,28 @@ def is_whole(value: object) -> TypeGuard[int]:
     (True, True, False, False)
     """
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def as_int(what: str, value: Any) -> int:
+    """``value`` as an int where it is a whole number of any library: Python's, NumPy's, torch's.
+
+    Raises DataError, saying ``what`` it is, for anything else, True and False included.
+
+    >>> as_int("seed", np.uint8(3)), as_int("epoch", 4)
+    (3, 4)
+    """
+    kind = str(getattr(value, "dtype", type(value).__name__))
+    try:
+        if kind not in ("bool", "torch.bool"):
+            return operator.index(value)
+    except TypeError:
+        pass  # said below, as of what is True or False
+    raise DataError(
+        f"{what} is not a whole number",
+        got=repr(value),
+        expected="an int",
+        fix="Divide with //, or convert it with int()",
+    )
 
 
 def check_positive(**sizes: int | None) -> None:

@@ -7,7 +7,8 @@ it, and whenever. Settings are plain numbers of which 0 (or False) switches a pa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from .moves import Mover, Moves
 from .thinning import Thinning
 from .transforms import frames as on_frames
 from .transforms import images as on_images
-from .transforms.checks import at_least, chances
+from .transforms.checks import at_least, chances, wholes
 from .transforms.compose import Compose
 from .transforms.draws import whole
 from .transforms.images import check_images
@@ -47,7 +48,7 @@ class ImageAugment:
     cutout: int = 16
 
     def __post_init__(self) -> None:
-        at_least(0, pad=self.pad, cutout=self.cutout)
+        wholes(self, 0, "pad", "cutout")
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
@@ -99,9 +100,11 @@ class EventAugment(Mover):
     """Shift in time, shift over bands, and loss of events, for event frames [T, B, ...].
 
     ``shift`` and ``bands`` are the largest number of steps and of neighbouring places along the
-    last axis a sample is moved by (what leaves is lost, zeros come in); ``groups`` says how many
-    blocks of that axis move separately (2 for OFF and ON); ``drop`` is the probability of losing
-    all events of one bin. Raises ConfigError for impossible values.
+    last axis a sample is moved by (what leaves is lost, zeros come in; lengths move along in
+    ``batches``); ``groups`` says how many blocks of that axis move separately: 2 for OFF and ON,
+    None what a run's data set has, and 1 elsewhere. ``drop`` is the probability of losing all
+    events of one bin. Raises ConfigError for impossible values, ShapeError where the axis does not
+    divide into the groups or samples are planes, which have none.
 
     >>> frames = torch.ones(50, 4, 80)
     >>> bool(EventAugment(drop=0.5)(frames, torch.Generator().manual_seed(0)).mean() < 0.6)
@@ -111,11 +114,11 @@ class EventAugment(Mover):
     shift: int = 2
     bands: int = 1
     drop: float = 0.1
-    groups: int = 2
+    groups: int | None = None
 
     def __post_init__(self) -> None:
-        at_least(0, shift=self.shift, bands=self.bands)
-        at_least(1, groups=self.groups)
+        wholes(self, 0, "shift", "bands")
+        _check_groups(self)
         if not 0.0 <= self.drop < 1.0:
             raise ConfigError("impossible drop", got=self.drop, expected="0 <= drop < 1")
 
@@ -126,7 +129,7 @@ class EventAugment(Mover):
             for most in (self.shift, self.bands)
         )  # fmt: skip
         thinning = Thinning.draw(self.drop, generator) if self.drop else None
-        return Moves(later, right, self.groups if self.bands else 1, thinning)
+        return Moves(later, right, (self.groups or 1) if self.bands else 1, thinning)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class SpatialAugment:
     drop: float = 0.0
 
     def __post_init__(self) -> None:
-        at_least(0, roll=self.roll, cutout=self.cutout)
+        wholes(self, 0, "roll", "cutout")
         chances(flip=self.flip, drop=self.drop)
         on_frames.Affine(degrees=self.degrees, shear=self.shear)
 
@@ -176,8 +179,8 @@ class MaskAugment:
 
     ``shift`` and ``bands`` are the largest moves in steps and places, ``mask_steps`` and
     ``mask_places`` the largest sizes of one stretch each that is set to zero, ``drop`` the
-    probability of losing all events of one bin; places move and hide in ``groups`` blocks (2 for
-    OFF and ON). 0 switches a part off. Raises ConfigError for impossible values, ShapeError for
+    probability of losing all events of one bin; places move and hide in ``groups`` blocks (as in
+    `EventAugment`). 0 switches a part off. Raises ConfigError for impossible values, ShapeError for
     frames that are too short or do not divide. After SpecAugment, arXiv:1904.08779.
 
     >>> MaskAugment()(torch.ones(50, 4, 80), torch.Generator()).shape
@@ -189,24 +192,33 @@ class MaskAugment:
     mask_steps: int = 8
     mask_places: int = 6
     drop: float = 0.0
-    groups: int = 1
+    groups: int | None = None
 
     def __post_init__(self) -> None:
-        at_least(0, shift=self.shift, bands=self.bands)
-        at_least(0, mask_steps=self.mask_steps, mask_places=self.mask_places)
-        at_least(1, groups=self.groups)
+        wholes(self, 0, "shift", "bands", "mask_steps", "mask_places")
+        _check_groups(self)
         chances(drop=self.drop)
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
+        return self._parts()(frames, generator)
+
+    def with_lengths(
+        self, frames: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The same, and the lengths [B] of the sequences, moved in time as they are."""
+        return self._parts().with_lengths(frames, lengths, generator)
+
+    def _parts(self) -> Compose:
+        groups = self.groups or 1
         parts: list[tuple[bool, Part]] = [
             (self.shift > 0, on_frames.TimeShift(self.shift)),
-            (self.bands > 0, on_frames.PlaceShift(self.bands, self.groups)),
+            (self.bands > 0, on_frames.PlaceShift(self.bands, groups)),
             (self.mask_steps > 0, on_frames.TimeMask(self.mask_steps)),
-            (self.mask_places > 0, on_frames.PlaceMask(self.mask_places, self.groups)),
+            (self.mask_places > 0, on_frames.PlaceMask(self.mask_places, groups)),
             (self.drop > 0, on_frames.Drop(self.drop)),
         ]
-        return _those_on(parts)(frames, generator)
+        return _those_on(parts)
 
 
 @dataclass(frozen=True)
@@ -231,7 +243,8 @@ class ColourAugment:
     cutout: int = 8
 
     def __post_init__(self) -> None:
-        at_least(0, pad=self.pad, degrees=self.degrees, cutout=self.cutout)
+        wholes(self, 0, "pad", "cutout")
+        at_least(0, degrees=self.degrees)
         chances(flip=self.flip)
         on_images.ColourJitter(self.brightness, self.contrast, self.saturation)
 
@@ -247,6 +260,21 @@ class ColourAugment:
             (self.cutout > 0, on_images.Cutout(self.cutout)),
         ]
         return _those_on(parts)(images, generator)
+
+
+def with_groups(augment: Any, groups: int) -> Any:
+    """The augmentation with so many ``groups`` where it leaves them open; any other as it is.
+
+    >>> with_groups(EventAugment(), 2).groups, with_groups(EventAugment(groups=1), 2).groups
+    (2, 1)
+    """
+    left_open = isinstance(augment, EventAugment | MaskAugment) and augment.groups is None
+    return replace(augment, groups=groups) if left_open else augment
+
+
+def _check_groups(augment: EventAugment | MaskAugment) -> None:
+    if augment.groups is not None:
+        wholes(augment, 1, "groups")
 
 
 def _those_on(parts: list[tuple[bool, Part]]) -> Compose:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, DataError
-from .arguments import is_whole
+from .arguments import as_int
 from .bucket import bucketed
 from .dataset import Batch, Dataset
 from .events import BinnedEvents
-from .moves import Mover
+from .moves import Mover, followed
 from .packed import PackedFrames
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -23,21 +23,30 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 def stream(seed: int, *path: int | str) -> torch.Generator:
     """A generator of its own for every (seed, path), independent of what was drawn elsewhere.
 
+    Whole numbers of NumPy and torch draw as Python's do. Raises DataError for other numbers.
+
     >>> a, b = (torch.rand(1, generator=stream(0, "augment", batch)) for batch in (0, 1))
     >>> bool(a == b)
     False
     """
-    digest = hashlib.blake2b(repr((seed, *path)).encode(), digest_size=8).digest()
+    # What is hashed is their repr, which must not tell of which library a number is.
+    whole = (str(part) if isinstance(part, str) else as_int("stream", part) for part in path)
+    named = repr((as_int("seed", seed), *whole))
+    digest = hashlib.blake2b(named.encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 def order(n: int, seed: int, epoch: int) -> Tensor:
     """The permutation [n] of epoch ``epoch``, derived from (seed, epoch) only.
 
+    Raises DataError for what is no whole number.
+
     >>> bool((order(5, seed=3, epoch=1) == order(5, seed=3, epoch=1)).all())
     True
     """
-    return torch.randperm(n, generator=stream(seed, "order", epoch))
+    return torch.randperm(
+        as_int("number of samples", n), generator=stream(seed, "order", as_int("epoch", epoch))
+    )
 
 
 def batch_count(n: int, batch_size: int, drop_last: bool = False) -> int:
@@ -70,19 +79,20 @@ def batches(
     is drawn from it once. ``augment`` sees images [B, C, H, W] or event frames [T, B, ...].
     ``bucket`` puts samples of similar length in a batch, sorting so many batches at a time (see
     `bucketed`), and cuts its frames to the longest of them, but not below ``least`` steps.
-    Raises DataError for an impossible batch size or start, when drop_last leaves no batch, and for
-    a bucket where the data set has no lengths; ConfigError for an ``augment`` that takes other
-    arguments.
+    Where ``augment`` tells how far it moves a sample in time (see `followed`), its length moves
+    along, within 1 … T. Raises DataError for an impossible batch size or start, a number that is
+    not whole, when drop_last leaves no batch, and for a bucket where the data set has no lengths;
+    ConfigError for an ``augment`` that takes other arguments.
 
     >>> from .speech import keywords
     >>> frames, labels, lengths = next(batches(keywords("val"), 16, shuffle=True, seed=1))
     >>> tuple(frames.shape), tuple(labels.shape), lengths
     ((50, 16, 80), (16,), None)
     """
-    _check_whole(("batch size", batch_size), ("first batch", start), ("least steps", least))
+    batch_size, start = as_int("batch size", batch_size), as_int("first batch", start)
+    least, seed, epoch = as_int("least steps", least), as_int("seed", seed), as_int("epoch", epoch)
     total = _checked_count(len(dataset), batch_size, start, drop_last)
     _check_augment(augment)
-    batch_size, start = int(batch_size), int(start)
     if generator is not None:
         seed = int(torch.randint(2**62, (), generator=generator))
     sequence = order(len(dataset), seed, epoch) if shuffle else torch.arange(len(dataset))
@@ -94,29 +104,36 @@ def batches(
         for k in range(start, total):
             chosen = sequence[k * batch_size : (k + 1) * batch_size]
             if augment is None:
-                samples = dataset.gather(chosen)
+                batch = dataset.finish(dataset.gather(chosen), chosen)
             else:
-                samples = _augmented(dataset, chosen, augment, stream(seed, "augment", epoch, k))
-            batch = dataset.finish(samples, chosen)
+                batch = _augmented(dataset, chosen, augment, stream(seed, "augment", epoch, k))
             yield batch if bucket is None else _cut(batch, least)
 
     return run()
 
 
 def _augmented(
-    dataset: Dataset, chosen: Tensor, augment: Augment, generator: torch.Generator
-) -> Tensor:
+    dataset: Dataset, index: Tensor, augment: Augment, generator: torch.Generator
+) -> Batch:
     """Events are moved before they are frames where both sides can: the same, and much faster."""
     inputs = dataset.inputs
+    # Of images no step can move: they are the same at all.
+    known = None if inputs.static or dataset.lengths is None else dataset.lengths[index]
     # A subclass that does something else when it is called must be called.
     if (
         isinstance(augment, Mover)
         and type(augment).__call__ is Mover.__call__
         and isinstance(inputs, BinnedEvents | PackedFrames)
     ):
-        moves = augment.moves(len(chosen), generator)
-        return inputs.gather_moved(dataset.places(chosen), moves)
-    return augment(dataset.gather(chosen), generator)
+        moves = augment.moves(len(index), generator)
+        samples = inputs.gather_moved(dataset.places(index), moves)
+        lengths = None if known is None else moves.ends(known, inputs.steps)
+    elif known is None:
+        samples, lengths = augment(dataset.gather(index), generator), None
+    else:
+        samples, lengths = followed(augment, dataset.gather(index), known, generator)
+    batch = dataset.finish(samples, index)
+    return batch if lengths is None else batch._replace(lengths=lengths)
 
 
 def _lengths(dataset: Dataset) -> Tensor:
@@ -134,15 +151,6 @@ def _cut(batch: Batch, least: int) -> Batch:
     if batch.lengths is None:
         return batch
     return batch._replace(frames=batch.frames[: max(int(batch.lengths.max()), least)])
-
-
-def _check_whole(*numbers: tuple[str, object]) -> None:
-    for what, number in numbers:
-        if not is_whole(number):
-            raise DataError(
-                f"{what} is not a whole number", got=repr(number), expected="an int",
-                fix="Divide with //, or convert it with int()",
-            )  # fmt: skip
 
 
 def _checked_count(n: int, batch_size: int, start: int, drop_last: bool) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError
 from .arguments import MAX_TIME, Origin, Partial, check_origin, check_partial, check_positive
-from .events import BinnedEvents, cells_of, place_events
+from .events import BinnedEvents, Sensor, cells_of, place_by_time, place_events
 from .formats.recording import Recording, check_recording
 
 MAX_STEPS = 1_000_000
@@ -93,11 +93,7 @@ def bin_recording(
     check_recording(recording, "events to bin")
     _check_weight(weight, len(recording.events), binning)
     step, ends, steps = binning.place(recording)
-    if not 1 <= steps <= MAX_STEPS:
-        raise DataError(
-            "too many steps for one sequence", got=steps, expected=f"1 … {MAX_STEPS}",
-            fix="Use longer steps, origin='first', windows or stream_frames",
-        )  # fmt: skip
+    _check_steps(steps)
     sensor = recording.sensor
     frames = place_events(
         step, cells_of(recording.events, sensor), recording.offsets, steps=steps,
@@ -106,6 +102,49 @@ def bin_recording(
     )  # fmt: skip
     lengths = torch.from_numpy(ends.clip(1, steps))
     return Binned(frames, lengths, _dropped(step, steps, weight))
+
+
+def bin_events(
+    events: NDArray[np.void],
+    offsets: NDArray[np.int64],
+    sensor: Sensor,
+    *,
+    step_us: int,
+    steps: int,
+    sample_shape: tuple[int, ...] | None = None,
+    counts: bool = False,
+    weight: NDArray[np.uint8] | None = None,
+) -> BinnedEvents:
+    """Put the events of recordings into ``steps`` bins of ``step_us`` µs; later ones are left out.
+
+    frames[s, p, y, x] = number of events with s = floor(t / step_us); ``sample_shape`` reshapes
+    (p, y, x), by default [polarities, height, width]. As `bin_recording` by time, without the count
+    of what is left out: so DataError not only for events that make no sense, but also where none at
+    all would be left, as where times are those of a clock. ConfigError for impossible steps.
+
+    >>> from .events import make_events
+    >>> events = make_events(np.array([0, 1500, 9000]), np.array([0, 1, 1]), np.array([0, 0, 1]))
+    >>> spikes = bin_events(events, np.array([0, 3]), Sensor(2, 1, 2), step_us=1000, steps=4)
+    >>> spikes.gather(torch.tensor([0])).sum(dim=(1, 2, 3, 4))
+    tensor([1., 1., 0., 0.])
+    """
+    binning = ByTime(step_us, steps)
+    _check_steps(steps)
+    offsets = np.asarray(offsets)
+    check_recording(Recording(events, sensor, {}, offsets), "events to bin")
+    _check_weight(weight, len(events), binning)
+    frames = place_by_time(
+        events, offsets, sensor, step_us=int(step_us), steps=int(steps),
+        sample_shape=sample_shape, counts=counts, weight=weight,
+    )  # fmt: skip
+    if len(events) and not len(frames.place):
+        raise DataError(
+            "all events are later than the last step",
+            got=f"times from {events['t'].min()} µs on",
+            expected=f"some below {steps} steps of {step_us} µs",
+            fix="Count times from the start of each recording: bin_recording with origin='first'",
+        )
+    return frames
 
 
 @dataclass(frozen=True)
@@ -222,6 +261,14 @@ class ByFrames:
                 "recording too long to divide", got=f"{longest} µs",
                 expected=f"below {MAX_TIME // self.frames} µs", fix="Check its times",
             )  # fmt: skip
+
+
+def _check_steps(steps: int) -> None:
+    if not 1 <= steps <= MAX_STEPS:
+        raise DataError(
+            "too many steps for one sequence", got=steps, expected=f"1 … {MAX_STEPS}",
+            fix="Use longer steps, origin='first', windows or stream_frames",
+        )  # fmt: skip
 
 
 def _check_weight(weight: NDArray[np.uint8] | None, events: int, binning: Binning) -> None:

@@ -6,17 +6,19 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DataError
-from .cache_file import Arrays
+from .cache_file import KINDS, Arrays
 from .dataset import Dataset, Source, StaticImages
 from .events import BinnedEvents
 from .packed import PackedFrames
 from .ragged import spans
 
+_HELD = tuple(torch.from_numpy(np.zeros(0, kind)).dtype for kind in KINDS)
 Parts = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
@@ -35,12 +37,12 @@ def encode(dataset: Dataset) -> Encoded:
     """The samples of a data set, in its own order, as arrays; what it does not show is left out.
 
     Spikes (frames of 0 and 1) become bits where these are fewer bytes than places. Raises
-    DataError for a kind of source there is no form for.
+    DataError for a kind of source there is no form for, and for numbers an entry cannot hold.
     """
     about, arrays = _source(dataset.inputs, dataset.index)
-    arrays["labels"] = dataset.labels.numpy()
+    arrays["labels"] = _array("labels", dataset.labels)
     if dataset.lengths is not None:
-        arrays["lengths"] = dataset.lengths.numpy()
+        arrays["lengths"] = _array("lengths", dataset.lengths)
     about |= {"name": dataset.name, "split": dataset.split, "classes": dataset.classes}
     shown = 1 if dataset.inputs.static else dataset.steps
     return Encoded(about, arrays, len(dataset) * shown * prod(dataset.sample_shape))
@@ -60,6 +62,19 @@ def decode(about: dict[str, Any], arrays: Arrays) -> Dataset:
         about["name"], about["split"], inputs, tensors["labels"], tuple(about["classes"]),
         tensors.get("lengths"),
     )  # fmt: skip
+
+
+def _array(name: str, values: Tensor) -> NDArray[Any]:
+    """The tensor as an array; what an entry cannot hold must not be found out by who reads it."""
+    if values.dtype not in _HELD:
+        raise DataError(
+            f"the cache cannot hold this data set's {name}",
+            got=values.dtype,
+            expected=" or ".join(map(str, _HELD)),
+            fix="Pass cache=False, or convert them",
+        )
+    array: NDArray[Any] = values.numpy()
+    return array
 
 
 def _source(source: Source, index: Tensor | None) -> Parts:
@@ -82,17 +97,17 @@ def _source(source: Source, index: Tensor | None) -> Parts:
 def _from_images(source: StaticImages, index: Tensor | None) -> Parts:
     pixels = source.pixels if index is None else source.pixels[index]
     about = {"form": "images", "steps": source.steps, "mean": source.mean, "std": source.std}
-    return about, {"pixels": pixels.numpy()}
+    return about, {"pixels": _array("pixels", pixels)}
 
 
 def _to_images(about: dict[str, Any], tensors: dict[str, Tensor]) -> Source:
-    mean, std = tuple(about["mean"]), tuple(about["std"])
+    mean, std = (None if about[of] is None else tuple(about[of]) for of in ("mean", "std"))
     return StaticImages(tensors["pixels"], about["steps"], mean, std)
 
 
 def _from_bits(source: PackedFrames, index: Tensor | None) -> Parts:
     bits = source.bits if index is None else source.bits[index]
-    return {"form": "bits", "sample_shape": source.sample_shape}, {"bits": bits.numpy()}
+    return {"form": "bits", "sample_shape": source.sample_shape}, {"bits": _array("bits", bits)}
 
 
 def _to_bits(about: dict[str, Any], tensors: dict[str, Tensor]) -> Source:
@@ -118,9 +133,9 @@ def _chosen(source: BinnedEvents, members: Tensor, length: Tensor) -> dict[str, 
     """Places, offsets and weights of the recordings ``members``."""
     position, offsets = spans(source.offsets[:-1][members].numpy(), length.numpy())
     event = torch.from_numpy(position)
-    arrays = {"place": source.place[event].numpy(), "offsets": offsets}
+    arrays = {"place": _array("place", source.place[event]), "offsets": offsets}
     if source.weight is not None:
-        arrays["weight"] = source.weight[event].numpy()
+        arrays["weight"] = _array("weight", source.weight[event])
     return arrays
 
 

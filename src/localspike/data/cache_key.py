@@ -19,6 +19,8 @@ import numpy as np
 from ..errors import DataError
 from .files import unreadable
 
+BESIDE = {"Train": ("Test",)}
+"""Folders in the data root that are read where another one is found there: N-MNIST's."""
 YOUNG_NS = 2_000_000_000
 """A file changed less than this ago may change again without a new time: it is read instead."""
 
@@ -98,13 +100,22 @@ def watched(root: Path, forms: Sequence[str]) -> list[Path]:
     """The folders on whose files a data set depends that is looked for at ``forms`` under ``root``.
 
     Each folder that has one of them, with all files beside it (images beside their labels, Test
-    beside Train); the whole root where there is none.
+    beside Train); a form that is itself a folder in the root alone, with those of ``BESIDE``, for
+    the root's other folders are other data sets'; the whole root where there is none.
 
     >>> watched(Path("nowhere"), ["toy/Train", "Train"])[0].name
     'nowhere'
     """
-    found = {(root / form).parent for form in forms if (root / form).exists()} or {root}
+    there = [root / form for form in forms if (root / form).exists()]
+    found = {folder for path in there for folder in _around(path, root)} or {root}
     return sorted(one for one in found if not found.intersection(one.parents))
+
+
+def _around(path: Path, root: Path) -> list[Path]:
+    if path.parent != root or not path.is_dir():
+        return [path.parent]
+    beside = [root / name for name in BESIDE.get(path.name, ())]
+    return [path, *(one for one in beside if one.exists())]
 
 
 def fingerprint(path: Path, skip: Path | None = None) -> str:

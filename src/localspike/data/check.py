@@ -15,6 +15,7 @@ from .cards import NO_CHECKSUM, Card
 from .content import digests, finest
 from .fetch import verify
 from .files import find, resolve_root
+from .heidelberg import shared_speakers
 from .registry import Info, info
 
 Member = tuple[str, int, int]
@@ -55,7 +56,8 @@ def check(
 
     Counted are samples per split and per class; published checksums of the files that lie there
     are verified; and blake2b of each sample's content (all pixels, or all events by millisecond)
-    tells samples that are in two splits, which is a fault, or twice in one, which is a note.
+    tells samples that are in two splits, which is a fault, or twice in one, which is a note. So are
+    people that SHD's official test shares with its training file.
     ``say`` hears what is being done. Raises DataError where the files cannot be read at all.
 
     >>> check("keywords").ok
@@ -75,6 +77,7 @@ def check(
         *_balance(classes, labels, part),
         *checksums,
         *_overlap(members),
+        *_people(name, data_root),
     ]
     return Report(name, form, tuple(findings))
 
@@ -186,6 +189,17 @@ def _overlap(members: Mapping[bytes, Sequence[Member]]) -> list[Finding]:
     if unlike:
         lines.append(Finding("equal contents, other label", f"{unlike:,}", "", None))
     return lines
+
+
+def _people(name: str, data_root: str | os.PathLike[str] | None) -> list[Finding]:
+    """A note where an official split does not keep people apart."""
+    shared = _SHARED[name](data_root) if name in _SHARED else None
+    if shared is None:
+        return []
+    return [Finding("speakers of test that train or val has too", f"{shared:,}", "", None)]
+
+
+_SHARED = {"shd": shared_speakers}
 
 
 def _some(groups: Sequence[Sequence[Member]]) -> str:

@@ -72,7 +72,8 @@ def cifar10(
     >>> len(cifar10("test", limit=100)) if os.environ.get("LOCALSPIKE_DATA") else 100
     100
     """
-    folder, form = _found("cifar10", split, data_root, steps, list(FORMS))
+    steps = check_steps("cifar10", steps)
+    folder, form = _found("cifar10", split, data_root, list(FORMS))
     pixels, labels = FORMS[form](folder, _part(split))
     chosen = choose(carve(len(labels), split, "cifar10"), limit, "cifar10")
     images = StaticImages(_picked(pixels, chosen), steps, MEAN, STD)
@@ -101,7 +102,8 @@ def cifar100(
             got=repr(labels),
             expected=" or ".join(map(repr, LABELS)),
         )
-    folder, form = _found("cifar100", split, data_root, steps, list(FORMS_100))
+    steps = check_steps("cifar100", steps)
+    folder, form = _found("cifar100", split, data_root, list(FORMS_100))
     layout, classes = LABELS[labels]
     pixels, targets = FORMS_100[form](folder, _part(split), layout)
     chosen = choose(carve(len(targets), split, "cifar100"), limit, "cifar100")
@@ -113,12 +115,10 @@ def _found(
     name: str,
     split: str,
     data_root: str | os.PathLike[str] | None,
-    steps: int,
     forms: Sequence[str],
 ) -> tuple[Path, str]:
-    """Where the files lie, and in which form, once split and steps make sense."""
+    """Where the files lie, and in which form, once the split makes sense."""
     check_split(name, split, SPLITS)
-    check_steps(name, steps)
     root = resolve_root(data_root, forms)
     form = find(root, forms)
     return root / form, form

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
+from .arguments import check_positive
 from .events import EVENT, Sensor
 
 Floats = NDArray[np.float64]
@@ -32,7 +33,8 @@ class FrontEnd:
 
     ``window``, ``hop`` and ``fft`` are in samples, ``low_hz`` and ``high_hz`` bound the bands,
     ``smooth`` is the width in frames of the Hann filter over time, ``range_db`` is R,
-    ``percentile`` gives P, ``step_db`` is the distance between two levels.
+    ``percentile`` gives P, ``step_db`` is the distance between two levels. Raises ConfigError for
+    settings that make no sense together, such as a band between two frequencies of the FFT.
 
     >>> FrontEnd().channels
     80
@@ -51,6 +53,26 @@ class FrontEnd:
     percentile: float = 99.0
     step_db: float = 4.0
 
+    def __post_init__(self) -> None:
+        check_positive(
+            rate=self.rate, bands=self.bands, window=self.window, hop=self.hop, fft=self.fft,
+            smooth=self.smooth,
+        )  # fmt: skip
+        _require(self.window % 2 == 0, "window", self.window, "an even number of samples")
+        _require(self.window <= self.fft, "window", self.window, f"up to fft = {self.fft}")
+        _require(self.tick_us > 0, "hop", self.hop, f"1 µs or more at rate = {self.rate}")
+        heard = f"0 < low_hz < high_hz <= rate / 2 = {self.rate / 2:g}"
+        edges = (self.low_hz, self.high_hz)
+        _require(0 < edges[0] < edges[1] <= self.rate / 2, "low_hz, high_hz", edges, heard)
+        _require(0 < self.step_db < np.inf, "step_db", self.step_db, "a number above 0")
+        _require(0 < self.range_db < np.inf, "range_db", self.range_db, "a number above 0")
+        _require(0 <= self.percentile <= 100, "percentile", self.percentile, "0 … 100")
+        empty = int((_triangles(self).sum(axis=1) == 0).sum())
+        _require(
+            empty == 0, "bands", self.bands,
+            f"a frequency of the FFT in each, and {empty} have none: fewer bands or a longer fft",
+        )  # fmt: skip
+
     @property
     def channels(self) -> int:
         """ON and OFF of every band."""
@@ -67,20 +89,31 @@ class FrontEnd:
         return self.hop * 1_000_000 // self.rate
 
 
+def _require(holds: bool, name: str, got: object, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"front end: impossible {name}", got=got, expected=expected)
+
+
 def mel_bands(front: FrontEnd) -> Floats:
     """Triangular filters [bands, fft / 2 + 1], equally spaced in mel, each of area one.
 
     >>> mel_bands(FrontEnd()).sum(axis=1).round(6).min()
     np.float64(1.0)
     """
+    weight = _triangles(front)
+    normalised: Floats = weight / weight.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def _triangles(front: FrontEnd) -> Floats:
+    """The filters of `mel_bands`, each of height one at its centre."""
     low, high = (2595.0 * np.log10(1.0 + f / 700.0) for f in (front.low_hz, front.high_hz))
     edges = 700.0 * (10.0 ** (np.linspace(low, high, front.bands + 2) / 2595.0) - 1.0)
     freq = np.arange(front.fft // 2 + 1) * front.rate / front.fft
     rise = (freq - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     fall = (edges[2:, None] - freq) / (edges[2:] - edges[1:-1])[:, None]
-    weight = np.maximum(0.0, np.minimum(rise, fall))
-    normalised: Floats = weight / weight.sum(axis=1, keepdims=True)
-    return normalised
+    weight: Floats = np.maximum(0.0, np.minimum(rise, fall))
+    return weight
 
 
 def levels(wave: NDArray[np.generic], front: FrontEnd) -> Floats:
@@ -108,7 +141,8 @@ def encode(wave: NDArray[np.generic], front: FrontEnd | None = None) -> NDArray[
     """Encode one clip [samples] (int16, or float in -1 … 1) as events sorted by (time, p, x).
 
     Returns an array of dtype ``EVENT``: t in µs, x = band, y = 0, p = 1 for ON and 0 for OFF.
-    Raises DataError for a clip that is not one-dimensional, is empty, or is not finite.
+    Raises DataError for a clip that is not one-dimensional, is empty, is not finite, or is of other
+    integers (24 or 32 bits: see `formats.Clip.unit`).
 
     >>> tone = np.sin(np.arange(16000) * 0.4) * (np.arange(16000) > 8000)
     >>> events = encode(tone)
@@ -181,7 +215,14 @@ def _to_events(
 
 def _as_unit(wave: NDArray[np.generic]) -> Floats:
     sound = np.asarray(wave)
-    scale = 32768.0 if sound.dtype.kind in "iu" else 1.0
+    if sound.dtype != np.int16 and sound.dtype.kind != "f":
+        raise DataError(
+            "a clip of numbers whose full scale is not known",
+            got=sound.dtype,
+            expected="int16, or floats in -1 … 1",
+            fix="Pass Clip.unit() of what read_wave or read_flac gives, or divide by full scale",
+        )
+    scale = 32768.0 if sound.dtype == np.int16 else 1.0
     sound = sound.astype(np.float64) / scale
     if not np.isfinite(sound).all():
         raise DataError("a clip holds NaN or infinity", expected="finite samples")

@@ -77,10 +77,10 @@ def speech_commands(
     speech_commands: no such set of words: got '11'; expected 10 or 12 or 35.
     """
     check_split("speech_commands", split, SPLITS)
-    check_steps("speech_commands", bin_ms, maximum=NOMINAL_MS, what="bin_ms")
+    bin_ms = check_steps("speech_commands", bin_ms, maximum=NOMINAL_MS, what="bin_ms")
     _check_words(words)
     steps = -(-NOMINAL_MS // bin_ms) if steps is None else steps
-    check_steps("speech_commands", steps)
+    steps = check_steps("speech_commands", steps)
     listing = _listing(data_root, split, str(words))
     chosen = choose(torch.arange(len(listing.labels)), limit, "speech_commands")
     in_file_order = chosen.sort().values

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple, Protocol
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from .arguments import is_whole
+from .indices import Index, chosen
 
 
 class Source(Protocol):
@@ -35,8 +38,10 @@ class Source(Protocol):
 class StaticImages:
     """Images [N, C, H, W] uint8 shown unchanged for ``steps`` steps, on any device.
 
-    frames[t] = (pixels / 255 - mean) / std for every t. The result is an expanded view: its stride
-    over time is 0, so nothing is copied and a learner can see that the input is static.
+    frames[t] = (pixels / 255 - mean) / std for every t, ``mean`` and ``std`` being a number per
+    channel, None zeros and ones. The result is an expanded view: its stride over time is 0, so
+    nothing is copied and a learner can see that the input is static. Raises DataError for pixels of
+    another kind, fewer steps than one, and statistics that are not those of C channels.
 
     >>> images = StaticImages(torch.zeros(4, 3, 2, 2, dtype=torch.uint8), steps=6)
     >>> frames = images.frames(images.gather(torch.tensor([1, 3])))
@@ -46,10 +51,21 @@ class StaticImages:
 
     pixels: Tensor
     steps: int
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     static = True
+
+    def __post_init__(self) -> None:
+        _check_pixels(self.pixels)
+        if not is_whole(self.steps) or self.steps < 1:
+            raise DataError(
+                "images cannot be shown for that many steps",
+                got=repr(self.steps),
+                expected="a whole number of 1 or more",
+            )
+        _check_channels("mean", self.mean, self.pixels.shape[1])
+        _check_channels("std", self.std, self.pixels.shape[1], above_zero=True)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -61,8 +77,9 @@ class StaticImages:
 
     def gather(self, index: Tensor) -> Tensor:
         """Normalised images [B, C, H, W] float32."""
-        device = self.pixels.device
-        mean, std = _per_channel(self.mean, device), _per_channel(self.std, device)
+        device, channels = self.pixels.device, self.pixels.shape[1]
+        mean = _per_channel((0.0,) * channels if self.mean is None else self.mean, device)
+        std = _per_channel((1.0,) * channels if self.std is None else self.std, device)
         return (self.pixels[sent(index, device)].float() / 255.0 - mean) / std
 
     def frames(self, gathered: Tensor) -> Tensor:
@@ -72,6 +89,38 @@ class StaticImages:
     def to(self, device: torch.device) -> StaticImages:
         """The same with the pixels on ``device``."""
         return replace(self, pixels=self.pixels.to(device))
+
+
+def _check_pixels(pixels: object) -> None:
+    if not isinstance(pixels, Tensor):
+        raise DataError(
+            "pixels are no tensor", got=type(pixels).__name__, fix="Use torch.from_numpy(array)"
+        )
+    if pixels.dtype != torch.uint8 or pixels.ndim != 4 or 0 in pixels.shape:
+        raise DataError(
+            "pixels are no images",
+            got=f"{pixels.dtype} {list(pixels.shape)}",
+            expected="torch.uint8 [N, C, H, W], none of them 0",
+            fix="Scale them to 0 … 255 and make them bytes with .byte(), channels before rows",
+        )
+
+
+def _check_channels(
+    what: str, values: Sequence[float] | None, channels: int, above_zero: bool = False
+) -> None:
+    """A finite number for each channel; where it is divided by, above 0."""
+    if values is None:
+        return
+    if isinstance(values, Iterable) and len(list(values)) == channels:
+        least = 0.0 if above_zero else -math.inf
+        if all(least < value < math.inf for value in values):
+            return
+    raise DataError(
+        f"{what} does not fit the images",
+        got=values,
+        expected=f"a finite number{' above 0' * above_zero} for each of {channels} channels",
+        fix="Give one for each channel of the pixels, or None",
+    )
 
 
 @dataclass(frozen=True)
@@ -155,12 +204,13 @@ class Batch(NamedTuple):
     lengths: Tensor | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Labelled sequences in memory.
 
     ``labels`` [N] int64 index ``classes``; ``lengths`` [N] int64 counts the steps of each sequence
-    that are real, None where all are. Raises DataError when the parts do not fit together.
+    that are real, 1 … T, None where all are. ``index`` [N] int64 says which samples of ``inputs``
+    they are, None all in order. Raises DataError when the parts do not fit together.
 
     >>> images = StaticImages(torch.zeros(4, 3, 2, 2, dtype=torch.uint8), steps=6)
     >>> data = Dataset("tiny", "train", images, torch.tensor([0, 1, 1, 0]), ("cat", "dog"))
@@ -179,15 +229,21 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.index is None:
             object.__setattr__(self, "index", torch.arange(len(self.inputs)))
-        check_labels(self.labels, len(self.classes), f"{self.name} {self.split}")
+        _check_range(f"{self._called}: index", self.index, 0, len(self.inputs) - 1)
+        check_labels(self.labels, len(self.classes), self._called)
         self._check_count("labels", self.labels)
         if self.lengths is not None:
+            _check_range(f"{self._called}: lengths", self.lengths, 1, self.steps)
             self._check_count("lengths", self.lengths)
+
+    @property
+    def _called(self) -> str:
+        return f"{self.name} {self.split}"
 
     def _check_count(self, what: str, values: Tensor) -> None:
         if len(values) != len(self):
             raise DataError(
-                f"{self.name} {self.split}: number of {what} and of samples differ",
+                f"{self._called}: number of {what} and of samples differ",
                 got=f"{len(values)} {what}",
                 expected=f"{len(self)}, one per sample",
                 fix="Give one per sample; a file with another number is damaged or incomplete",
@@ -215,11 +271,14 @@ class Dataset:
         inputs = self.inputs
         return replace(self, inputs=inputs.to(device)) if type(inputs) is StaticImages else self
 
-    def subset(self, index: Tensor | Sequence[int]) -> Dataset:
-        """The samples ``index`` in that order, sharing the storage of this data set."""
-        chosen = torch.as_tensor(index, dtype=torch.long)
-        lengths = None if self.lengths is None else self.lengths[chosen]
-        return replace(self, index=self._index[chosen], labels=self.labels[chosen], lengths=lengths)
+    def subset(self, index: Index) -> Dataset:
+        """The samples ``index`` in that order, sharing the storage of this data set.
+
+        Whole numbers, or a mask of N booleans; raises DataError for others (see `chosen`).
+        """
+        some = chosen(index, len(self), f"samples of {self._called}")
+        lengths = None if self.lengths is None else self.lengths[some]
+        return replace(self, index=self._index[some], labels=self.labels[some], lengths=lengths)
 
     def gather(self, index: Tensor) -> Tensor:
         """Samples ``index`` in the form augmentation works on (see Source)."""
@@ -229,10 +288,10 @@ class Dataset:
         """Where samples ``index`` of this data set lie in ``inputs``."""
         return self._index[index]
 
-    def batch(self, index: Tensor | Sequence[int]) -> Batch:
-        """Samples ``index`` as one Batch, not augmented."""
-        chosen = torch.as_tensor(index, dtype=torch.long)
-        return self.finish(self.gather(chosen), chosen)
+    def batch(self, index: Index) -> Batch:
+        """Samples ``index`` (as for `subset`) as one Batch, not augmented."""
+        some = chosen(index, len(self), f"samples of {self._called}")
+        return self.finish(self.gather(some), some)
 
     def finish(self, gathered: Tensor, index: Tensor) -> Batch:
         """Gathered (and perhaps augmented) samples, with their labels and lengths, as a Batch."""
@@ -247,6 +306,8 @@ def check_labels(labels: Tensor, classes: int, source: str) -> None:
     Traceback (most recent call last):
     localspike.errors.DataError: toy: label out of range: got 7 at sample 1; expected 0 … 1.
     """
+    if not isinstance(labels, Tensor):
+        raise _no_tensor(f"{source}: labels", labels)
     if labels.dtype != torch.int64 or labels.dim() != 1 or len(labels) == 0:
         raise DataError(
             f"{source}: labels are not a list of classes",
@@ -261,3 +322,33 @@ def check_labels(labels: Tensor, classes: int, source: str) -> None:
             got=f"{int(labels[at])} at sample {at}",
             expected=f"0 … {classes - 1}",
         )
+
+
+def _check_range(what: str, values: object, low: int, high: int) -> None:
+    """Raise DataError unless values are int64 [N] in low … high."""
+    if not isinstance(values, Tensor):
+        raise _no_tensor(what, values)
+    if values.dtype != torch.int64 or values.dim() != 1:
+        raise DataError(
+            f"{what}: not a list of whole numbers",
+            got=f"{values.dtype} {list(values.shape)}",
+            expected="torch.int64 [N]",
+            fix="Convert them with .long()",
+        )
+    wrong = (values < low) | (values > high)
+    if wrong.any():
+        at = int(wrong.int().argmax())
+        raise DataError(
+            f"{what}: out of range",
+            got=f"{int(values[at])} at sample {at}",
+            expected=f"{low} … {high}",
+        )
+
+
+def _no_tensor(what: str, values: object) -> DataError:
+    return DataError(
+        f"{what}: not a tensor",
+        got=type(values).__name__,
+        expected="torch.int64 [N]",
+        fix="Use torch.tensor(list) or torch.from_numpy(array)",
+    )

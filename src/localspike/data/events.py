@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DataError, ShapeError
-from .moves import Moves
+from .moves import Moves, check_groups
 from .scatter import dense
 from .scatter_moved import dense_moved
 
@@ -194,6 +194,7 @@ class BinnedEvents:
 
     def gather_moved(self, index: Tensor, moves: Moves) -> Tensor:
         """``moves.applied(gather(index))`` at a fraction of the price."""
+        check_groups(self.sample_shape, moves.groups)
         frames = dense_moved(
             self.place, self.offsets, index, moves, steps=self.steps,
             cells=prod(self.sample_shape), width=self.sample_shape[-1], counts=self.counts,
@@ -206,7 +207,7 @@ class BinnedEvents:
         return gathered
 
 
-def bin_events(
+def place_by_time(
     events: NDArray[np.void],
     offsets: NDArray[np.int64],
     sensor: Sensor,
@@ -217,16 +218,7 @@ def bin_events(
     counts: bool = False,
     weight: NDArray[np.uint8] | None = None,
 ) -> BinnedEvents:
-    """Put checked events into ``steps`` bins of ``step_us`` µs; later events are left out.
-
-    frames[s, p, y, x] = number of events with s = floor(t / step_us); ``sample_shape`` reshapes
-    (p, y, x), by default [polarities, height, width].
-
-    >>> events = make_events(np.array([0, 1500, 9000]), np.array([0, 1, 1]), np.array([0, 0, 1]))
-    >>> spikes = bin_events(events, np.array([0, 3]), Sensor(2, 1, 2), step_us=1000, steps=4)
-    >>> spikes.gather(torch.tensor([0])).sum(dim=(1, 2, 3, 4))
-    tensor([1., 1., 0., 0.])
-    """
+    """What `bin_events` makes of events that have been checked already."""
     shape = sample_shape or (sensor.polarities, sensor.height, sensor.width)
     return place_events(
         events["t"] // step_us, cells_of(events, sensor), offsets, steps=steps,

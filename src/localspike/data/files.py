@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DataError, os_advice, os_reason
+from .arguments import is_whole
 
 ENVIRONMENT = "LOCALSPIKE_DATA"
 NPY, ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
@@ -226,10 +227,19 @@ def check_split(name: str, split: str, splits: Sequence[str]) -> None:
 
 def check_steps(
     name: str, steps: int, maximum: int = 100_000, what: str = "number of steps"
-) -> None:
-    """Raise DataError, saying ``what`` it is of ``name``, unless ``steps`` is in 1 … maximum."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= maximum:
-        raise DataError(f"{name}: impossible {what}", got=repr(steps), expected=f"1 … {maximum}")
+) -> int:
+    """``steps`` as an int; DataError, saying ``what`` it is of ``name``, outside 1 … maximum.
+
+    >>> check_steps("toy", np.int64(5))
+    5
+    """
+    if not is_whole(steps) or not 1 <= steps <= maximum:
+        raise DataError(
+            f"{name}: impossible {what}",
+            got=repr(steps),
+            expected=f"1 … {maximum}, a whole number",
+        )
+    return int(steps)
 
 
 def fixed_permutation(n: int, purpose: str) -> Tensor:
@@ -267,7 +277,11 @@ def choose(members: Tensor, limit: int | None, name: str) -> Tensor:
     """All of ``members`` in order, or the first ``limit`` of a fixed permutation of them."""
     if limit is None:
         return members
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise DataError(f"{name}: impossible limit", got=repr(limit), expected="1 or more, or None")
+    if not is_whole(limit) or limit < 1:
+        raise DataError(
+            f"{name}: impossible limit",
+            got=repr(limit),
+            expected="1 or more, a whole number, or None",
+        )
     shuffled = fixed_permutation(len(members), f"subset {name}")
-    return members[shuffled[:limit]]
+    return members[shuffled[: int(limit)]]

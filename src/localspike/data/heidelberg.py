@@ -20,7 +20,16 @@ from torch import Tensor
 from ..errors import DataError
 from .dataset import Dataset
 from .events import Sensor
-from .files import carve, check_split, choose, find, fixed_permutation, present, resolve_root
+from .files import (
+    carve,
+    check_split,
+    check_steps,
+    choose,
+    find,
+    fixed_permutation,
+    present,
+    resolve_root,
+)
 from .formats.shd import CHANNELS
 from .heidelberg_stream import Stream, open_shd
 from .placing import Grid, gather_dataset, make_grid
@@ -54,9 +63,10 @@ def shd(
     ``steps`` None covers the nominal 1.4 s, later spikes are left out; ``variable=True`` gives each
     recording its length in steps and, with ``steps`` None, makes T cover the longest. ``channels``
     below 700 pools neighbours: channel c goes to ⌊c · channels / 700⌋. ``counts=True`` keeps how
-    many spikes fell in a bin instead of whether one did. "test" is the official 2,264; of the
-    official 8,156 to train on, "val" is all recordings of whole speakers, in a fixed order of
-    speakers until a tenth is reached (a tenth by a fixed seed where the file names no speakers).
+    many spikes fell in a bin instead of whether one did. "test" is the official 2,264, some of
+    whose speakers are in the training file, too; of the official 8,156 to train on, "val" is all
+    recordings of whole speakers, in a fixed order of speakers until a tenth is reached (a tenth by
+    a fixed seed where the file names no speakers).
     Raises DataError; MissingDependencyError without h5py.
 
     >>> try:
@@ -97,7 +107,7 @@ def ssc(
     ...     ssc("train", channels=701)
     ... except DataError as error:
     ...     print(error)
-    ssc: impossible number of channels: got 701; expected 1 … 700.
+    ssc: impossible number of channels: got 701; expected 1 … 700, a whole number.
     """
     check_split("ssc", split, SPLITS)
     grid = _grid("ssc", bin_ms, steps, SSC_NOMINAL_MS, counts, variable, channels)
@@ -112,13 +122,7 @@ def _grid(
     name: str, bin_ms: int, steps: int | None, nominal_ms: int, counts: bool, variable: bool,
     channels: int,
 ) -> Grid:  # fmt: skip
-    whole = isinstance(channels, int) and not isinstance(channels, bool)
-    if not whole or not 1 <= channels <= CHANNELS.width:
-        raise DataError(
-            f"{name}: impossible number of channels",
-            got=repr(channels),
-            expected=f"1 … {CHANNELS.width}",
-        )
+    channels = check_steps(name, channels, CHANNELS.width, "number of channels")
     return make_grid(
         name, CHANNELS, Sensor(1, 1, channels), bin_ms=bin_ms, steps=steps, nominal_ms=nominal_ms,
         counts=counts, variable=variable,
@@ -179,6 +183,23 @@ def _recordings(
             wait_for = next(wanted, None)
             if wait_for is None and number + 1 < stream.count:
                 return
+
+
+def shared_speakers(data_root: str | os.PathLike[str] | None = None) -> int | None:
+    """How many speakers of SHD's official test are heard in its training file, too; None where a
+    file names none. Raises DataError; MissingDependencyError without h5py.
+
+    >>> try:
+    ...     shared_speakers("nowhere")
+    ... except DataError as error:
+    ...     print(error.what)
+    no such folder: nowhere
+    """
+    heard = []
+    for part in ("train", "test"):
+        with open_shd(_file(data_root, "shd", part)) as stream:
+            heard.append(set(stream.speakers or ()))
+    return len(heard[0] & heard[1]) if all(heard) else None
 
 
 def _classes(stream: Stream, classes: tuple[str, ...]) -> tuple[str, ...]:

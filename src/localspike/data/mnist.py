@@ -81,7 +81,7 @@ def _load(
     classes: tuple[str, ...],
 ) -> Dataset:
     check_split(name, split, SPLITS)
-    check_steps(name, steps)
+    steps = check_steps(name, steps)
     root = resolve_root(data_root, forms)
     folder = (root / find(root, forms)).parent
     pixels, labels = read_pairs(folder, "t10k" if split == "test" else "train")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import DataError, ShapeError
 from .dataset import Dataset, Source
-from .moves import Moves
+from .moves import Moves, check_groups
 from .scatter import unpacked
 from .scatter_moved import unpacked_moved
 
@@ -139,6 +139,7 @@ class PackedFrames:
 
     def gather_moved(self, index: Tensor, moves: Moves) -> Tensor:
         """``moves.applied(gather(index))`` at a fraction of the price."""
+        check_groups(self.sample_shape, moves.groups)
         frames = unpacked_moved(
             self.bits, index, moves, cells=self.cells, width=self.sample_shape[-1]
         )  # fmt: skip

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .arguments import is_whole
 from .dataset import Dataset
 from .events import BinnedEvents, Sensor
 from .files import check_steps
@@ -217,11 +218,11 @@ def make_grid(
 
     Raises DataError for options that cannot be.
     """
-    check_steps(name, bin_ms, maximum=nominal_ms, what="bin_ms")
+    bin_ms = check_steps(name, bin_ms, maximum=nominal_ms, what="bin_ms")
     if steps is None and not variable:
         steps = ceil(nominal_ms / bin_ms)
     if steps is not None:
-        check_steps(name, steps)
+        steps = check_steps(name, steps)
     return Grid(sensor, onto, 1000 * bin_ms, steps, counts)
 
 
@@ -241,9 +242,12 @@ def shrunk(sensor: Sensor, size: int | None, name: str) -> Sensor:
     longer = max(sensor.height, sensor.width)
     if size is None:
         return sensor
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= longer:
+    if not is_whole(size) or not 1 <= size <= longer:
         raise DataError(
-            f"{name}: impossible size", got=repr(size), expected=f"1 … {longer}, or None"
+            f"{name}: impossible size",
+            got=repr(size),
+            expected=f"1 … {longer}, a whole number, or None",
         )
+    size = int(size)
     height, width = (max(1, round(side * size / longer)) for side in (sensor.height, sensor.width))
     return Sensor(sensor.polarities, height, width)

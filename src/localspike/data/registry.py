@@ -24,6 +24,7 @@ from . import (
     speech,
     touch,
 )
+from .arguments import is_whole
 from .cache import Choice, load_cached
 from .cards import CARDS, Card
 from .dataset import Dataset
@@ -72,6 +73,15 @@ class Info:
     def licence(self) -> str:
         """The licence as stated at the source."""
         return self.card.licence
+
+    @property
+    def groups(self) -> int:
+        """How many equal blocks the last axis of a sample has: 2 where OFF comes before ON.
+
+        >>> info("braille").groups, info("shd").groups, info("nmnist").groups
+        (2, 1, 1)
+        """
+        return 2 if self.card.halves else 1
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -147,7 +157,7 @@ def _canvas(about: Info, options: Mapping[str, Any]) -> Info:
 
 def _channels(about: Info, options: Mapping[str, Any]) -> Info:
     channels = options.get("channels")
-    return about._shaped((channels,)) if isinstance(channels, int) else about
+    return about._shaped((int(channels),)) if is_whole(channels) else about
 
 
 def _words(about: Info, options: Mapping[str, Any]) -> Info:
@@ -191,6 +201,10 @@ def info(name: str) -> Info:
     >>> info("nmnist").sample_shape
     (2, 34, 34)
     """
+    if not isinstance(name, str):
+        raise DataError(
+            "no name of a data set", got=repr(name), expected=" or ".join(map(repr, names()))
+        )
     if name not in _TABLE:
         raise DataError("unknown data set", got=repr(name), expected=_hint(name, names()))
     return _TABLE[name]

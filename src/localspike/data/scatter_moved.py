@@ -81,7 +81,7 @@ class _Buffer:
     def __init__(
         self, shape: tuple[int, int], width: int, moves: Moves, counts: bool, summed: bool
     ) -> None:
-        check_groups(width, moves.groups)
+        check_groups((width,), moves.groups)
         self.shape, self.moves, self.width = shape, moves, width // moves.groups
         self.counts, self.summed = counts, summed
         self.room = min(self.width, max(map(abs, moves.right), default=0))

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..errors import DataError
 from .arguments import Origin, Partial, check_origin, check_partial, check_positive, check_rising
 from .events import Sensor
 from .formats.recording import Recording
+from .indices import Index, chosen
 from .ragged import spans
 
 MAX_WINDOWS = 10_000_000
@@ -54,11 +53,14 @@ class Windows:
         """The events of window ``index`` where they lie: not copied, t as in the recording."""
         return self.events[self.first[index] : self.last[index]]
 
-    def subset(self, index: Tensor | NDArray[np.integer] | list[int]) -> Windows:
-        """The windows ``index`` in that order, sharing the events."""
-        chosen = torch.as_tensor(index, dtype=torch.int64).numpy()
+    def subset(self, index: Index) -> Windows:
+        """The windows ``index`` in that order, sharing the events.
+
+        Whole numbers, or a mask with a boolean for each; raises DataError for others.
+        """
+        some = chosen(index, len(self), "windows").numpy()
         return replace(
-            self, first=self.first[chosen], last=self.last[chosen], start_us=self.start_us[chosen]
+            self, first=self.first[some], last=self.last[some], start_us=self.start_us[some]
         )
 
     def recording(self, sensor: Sensor) -> Recording:

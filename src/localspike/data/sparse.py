@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -11,28 +10,29 @@ from torch import Tensor
 from ..errors import ShapeError
 from .dataset import Dataset, Source
 from .events import BinnedEvents
+from .indices import Index, chosen
 from .ragged import spans
 
 
-def sparse_frames(source: Source | Dataset, index: Tensor | Sequence[int]) -> Tensor:
+def sparse_frames(source: Source | Dataset, index: Index) -> Tensor:
     """Frames [T, B, *sample_shape] of the samples ``index`` [B], float32, sparse (COO, coalesced).
 
-    ``index`` counts the samples of a Dataset in its own order, from the end where negative. Binned
-    events never become dense on the way; other sources do, for this batch. Raises IndexError for an
-    ``index`` that is not there.
+    ``index`` counts the samples of a Dataset in its own order, from the end where negative, or is a
+    mask of them. Binned events never become dense on the way; other sources do, for this batch.
+    Raises DataError for an ``index`` that is not there or is none.
 
     >>> one = BinnedEvents(torch.tensor([0, 3, 3]), torch.tensor([0, 3]), 2, (2,), counts=True)
     >>> frames = sparse_frames(one, torch.tensor([0]))
     >>> frames.indices().tolist(), frames.values().tolist()
     ([[0, 1], [0, 0], [0, 1]], [1.0, 2.0])
     """
-    index = torch.as_tensor(index, dtype=torch.long)
+    some = chosen(index, len(source))
     if isinstance(source, Dataset):
-        index, source = source._index[index], source.inputs
+        some, source = source.places(some), source.inputs
     if not isinstance(source, BinnedEvents):
-        return source.frames(source.gather(index)).to_sparse()
-    shape = (source.steps, len(index), *source.sample_shape)
-    place, weight = _placed(source, index)
+        return source.frames(source.gather(some)).to_sparse()
+    shape = (source.steps, len(some), *source.sample_shape)
+    place, weight = _placed(source, some)
     if source.counts:
         place, owner = torch.unique(place, return_inverse=True)
         values = torch.zeros(len(place)).scatter_add_(0, owner, weight)

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from .cochlea import FrontEnd
 from .dataset import Dataset
-from .events import bin_events, check_events, make_events
+from .events import check_events, make_events, place_by_time
 from .files import check_split, check_steps, choose, load_npz
 
 SPLITS = ("train", "val", "test")
@@ -84,7 +84,7 @@ def _read(folder: Path) -> KeywordFile:
     try:
         about = json.loads((folder / "events.json").read_text(encoding="utf-8"))
         front, words, recorded = FrontEnd(**about["front_end"]), about["words"], about["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise DataError(
             f"{folder / 'events.json'}: cannot be read",
             got=f"{type(error).__name__}: {error}",
@@ -115,12 +115,12 @@ def keywords(
     ((80,), 50, 'yes', True)
     """
     check_split("keywords", split, SPLITS)
-    check_steps("keywords", steps, maximum=1000)
+    steps = check_steps("keywords", steps, maximum=1000)
     file = read_keywords()
     sensor = file.front.sensor
     events, offsets = file.events(), file.arrays["offsets"].astype(np.int64)
     check_events(events, offsets, sensor, "embedded keywords")
-    frames = bin_events(
+    frames = place_by_time(
         events, offsets, sensor, step_us=-(-DURATION_US // steps), steps=steps,
         sample_shape=(sensor.cells,), counts=counts,
     )  # fmt: skip

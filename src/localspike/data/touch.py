@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from .dataset import Dataset, check_labels
-from .events import Sensor, bin_events, check_events, make_events
+from .events import Sensor, check_events, make_events, place_by_time
 from .files import check_split, check_steps, choose, find, fixed_permutation, load_npz, resolve_root
 
 CLASSES = ("Space", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -54,12 +54,12 @@ def braille(
     (24,)
     """
     check_split("braille", split, SPLITS)
-    check_steps("braille", bin_ms, maximum=NOMINAL_MS, what="bin_ms")
+    bin_ms = check_steps("braille", bin_ms, maximum=NOMINAL_MS, what="bin_ms")
     root = resolve_root(data_root, FORMS)
     events, offsets, labels = read_braille(root / find(root, FORMS))
     steps = -(-NOMINAL_MS // bin_ms) if steps is None else steps
-    check_steps("braille", steps)
-    frames = bin_events(
+    steps = check_steps("braille", steps)
+    frames = place_by_time(
         events, offsets, SENSOR, step_us=1000 * bin_ms, steps=steps,
         sample_shape=(SENSOR.cells,), counts=counts,
     )  # fmt: skip

@@ -90,7 +90,8 @@ SHD = Card(
     classes=20,
     shape=(700,),
     steps=100,
-    splits="official train and test (two speakers in test only); val is whole speakers of train",
+    splits="official train and test, which share speakers (two of 12 are in test only); val is "
+    "whole speakers of train",
     step_ms=14,
     files=(
         _heidelberg("shd", "shd_train.h5", "f3252aeb598ac776c1b526422d90eecb"),

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError, DataError, ShapeError
+from ..arguments import is_whole
 
 
-def check_steps(name: str, steps: int) -> None:
-    """Raise ConfigError unless ``steps`` is an int of 1 or more."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ConfigError(f"{name}: impossible steps", got=repr(steps), expected="1 or more")
+def check_steps(name: str, steps: int) -> int:
+    """``steps`` as an int; ConfigError unless it is a whole number of 1 or more."""
+    if not is_whole(steps) or steps < 1:
+        raise ConfigError(
+            f"{name}: impossible steps", got=repr(steps), expected="1 or more, a whole number"
+        )
+    return int(steps)
 
 
 def check_positive(name: str, what: str, value: float) -> None:

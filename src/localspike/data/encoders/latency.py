@@ -34,7 +34,7 @@ def latency_steps(
     [0, 1, 2]
     """
     check_floating("latency", x)
-    check_steps("latency", steps)
+    steps = check_steps("latency", steps)
     _check_form(form, threshold)
     check_range("latency", x, 0.0, 1.0)
     value = x.detach().double()

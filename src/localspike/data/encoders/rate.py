@@ -23,7 +23,7 @@ def direct(x: Tensor, steps: int) -> Tensor:
     ((6, 2, 3, 8, 8), 0)
     """
     check_floating("direct", x)
-    check_steps("direct", steps)
+    steps = check_steps("direct", steps)
     return x.detach().expand(steps, *x.shape)
 
 
@@ -41,7 +41,7 @@ def poisson(x: Tensor, steps: int, generator: torch.Generator, gain: float = 1.0
     tensor([0.0000, 0.2400, 1.0000])
     """
     check_floating("poisson", x)
-    check_steps("poisson", steps)
+    steps = check_steps("poisson", steps)
     check_positive("poisson", "gain", gain)
     if generator.device.type != x.device.type:
         raise ConfigError(

@@ -113,6 +113,13 @@ def _check_types(recording: Recording, source: str) -> None:
         raise DataError(
             f"{source}: impossible sensor", got=sensor, expected=f"sides of 1 … {MAX_SIDE}"
         )
+    if offsets.ndim != 1 or offsets.dtype.kind not in "iu":
+        raise DataError(
+            f"{source}: offsets are no whole numbers",
+            got=f"{offsets.dtype} {list(offsets.shape)}",
+            expected="integers [recordings + 1]",
+            fix="Convert them with .astype(np.int64)",
+        )
     ends = (int(offsets[0]), int(offsets[-1])) if len(offsets) > 1 else None
     if ends != (0, len(events)) or (offsets[1:] < offsets[:-1]).any():
         raise DataError(

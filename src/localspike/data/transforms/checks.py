@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import numbers
+import operator
+from typing import Any
 
 from ...errors import ConfigError
 
@@ -34,6 +37,31 @@ def at_least(least: float, **values: float) -> None:
     for name, value in values.items():
         if not least <= value < math.inf:
             raise ConfigError(f"impossible {name}", got=value, expected=f"{least} or more")
+
+
+def as_whole(name: str, value: Any, least: int) -> int:
+    """A setting as an int, 5e3 as 5000. Raises ConfigError for 2.5, and below ``least``.
+
+    >>> as_whole("interval_us", 5e3, 0)
+    5000
+    """
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        if not isinstance(value, numbers.Real) or not float(value).is_integer():
+            raise ConfigError(
+                f"impossible {name}", got=repr(value), expected=f"a whole number, {least} or more"
+            ) from None
+        whole = int(float(value))
+    if whole < least:
+        raise ConfigError(f"impossible {name}", got=value, expected=f"{least} or more")
+    return whole
+
+
+def wholes(transform: object, least: int, *names: str) -> None:
+    """Make settings of a frozen transform ints, all of them ``as_whole``."""
+    for name in names:
+        object.__setattr__(transform, name, as_whole(name, getattr(transform, name), least))
 
 
 def ends(name: str, value: Range, least: float, most: float = math.inf) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError
+from ..moves import followed
 from .draws import substreams
 
 
@@ -39,3 +40,11 @@ class Compose:
         for part, own in zip(self.parts, substreams(generator, self.parts), strict=True):
             batch = part(batch, own)
         return batch
+
+    def with_lengths(
+        self, batch: Tensor, lengths: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The same, and the lengths [B] of sequences after all parts that move them in time."""
+        for part, own in zip(self.parts, substreams(generator, self.parts), strict=True):
+            batch, lengths = followed(part, batch, lengths, own)
+        return batch, lengths

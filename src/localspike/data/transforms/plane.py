@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...errors import ShapeError
 from .affine import AffineSettings, centre
-from .checks import WholeRange, at_least, chances, whole_around
+from .checks import WholeRange, as_whole, chances, whole_around, wholes
 from .draws import chance, whole
 
 
@@ -122,9 +122,11 @@ class CropPlane(OnPlane):
     size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        at_least(0, pad=self.pad)
+        wholes(self, 0, "pad")
         if self.size is not None:
-            at_least(1, height=self.size[0], width=self.size[1])
+            height, width = self.size
+            size = as_whole("height", height, 1), as_whole("width", width, 1)
+            object.__setattr__(self, "size", size)
 
     def act(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """The windows. Raises ShapeError where they are larger than the padded plane."""
@@ -169,7 +171,7 @@ class CutoutPlane(OnPlane):
     size: int = 8
 
     def __post_init__(self) -> None:
-        at_least(0, size=self.size)
+        wholes(self, 0, "size")
 
     def act(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """The samples with their holes, the same hole at all steps and in all channels."""

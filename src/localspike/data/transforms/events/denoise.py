@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...events import Sensor
-from ..checks import at_least
+from ..checks import wholes
 from .base import Events, EventTransform, kept
 from .filters import check_fits
 
@@ -46,8 +46,8 @@ class Denoise(EventTransform):
     support: int = 1
 
     def __post_init__(self) -> None:
-        at_least(0, within_us=self.within_us)
-        at_least(1, radius=self.radius, support=self.support)
+        wholes(self, 0, "within_us")
+        wholes(self, 1, "radius", "support")
 
     def change(
         self, events: Events, sensor: Sensor, generator: torch.Generator

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ....errors import DataError
 from ...events import Sensor
-from ..checks import at_least
+from ..checks import wholes
 from .base import Events, EventTransform, kept
 
 
@@ -33,7 +33,7 @@ class Refractory(EventTransform):
     per_polarity: bool = False
 
     def __post_init__(self) -> None:
-        at_least(0, interval_us=self.interval_us)
+        wholes(self, 0, "interval_us")
 
     def change(
         self, events: Events, sensor: Sensor, generator: torch.Generator

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...events import Sensor, cells_of
-from ..checks import at_least
+from ..checks import wholes
 from .base import Events, EventTransform, kept
 
 
@@ -41,7 +41,7 @@ class Resize(EventTransform):
     merge: bool = False
 
     def __post_init__(self) -> None:
-        at_least(1, height=self.height, width=self.width)
+        wholes(self, 1, "height", "width")
 
     def change(
         self, events: Events, sensor: Sensor, generator: torch.Generator
@@ -75,7 +75,7 @@ class Downsample(EventTransform):
     merge: bool = False
 
     def __post_init__(self) -> None:
-        at_least(1, rows=self.rows, columns=self.columns)
+        wholes(self, 1, "rows", "columns")
 
     def change(
         self, events: Events, sensor: Sensor, generator: torch.Generator

@@ -9,7 +9,7 @@ import torch
 
 from ....errors import ConfigError
 from ...events import Sensor
-from ..checks import Range, at_least, ends
+from ..checks import Range, ends, wholes
 from ..draws import between, whole
 from .base import Events, EventTransform, kept
 
@@ -89,7 +89,7 @@ class Cutout(EventTransform):
     width: int
 
     def __post_init__(self) -> None:
-        at_least(0, height=self.height, width=self.width)
+        wholes(self, 0, "height", "width")
 
     def change(
         self, events: Events, sensor: Sensor, generator: torch.Generator

@@ -11,7 +11,7 @@ import torch
 from ....errors import ConfigError
 from ...events import Sensor
 from ..affine import AffineSettings, centre
-from ..checks import WholeRange, at_least, chances, whole_around
+from ..checks import WholeRange, as_whole, chances, whole_around, wholes
 from ..draws import chance, whole
 from .base import Events, EventTransform, placed
 
@@ -35,11 +35,15 @@ class Crop(EventTransform):
     place: Literal["random", "centre"] | tuple[int, int] = "random"
 
     def __post_init__(self) -> None:
-        at_least(1, height=self.height, width=self.width)
-        if self.place not in ("random", "centre") and not isinstance(self.place, tuple):
+        wholes(self, 1, "height", "width")
+        if self.place in ("random", "centre"):
+            return
+        if not isinstance(self.place, tuple) or len(self.place) != 2:
             raise ConfigError(
                 "impossible place", got=repr(self.place), expected="random, centre or (row, column)"
             )
+        row, column = self.place
+        object.__setattr__(self, "place", (as_whole("row", row, 0), as_whole("column", column, 0)))
 
     def change(
         self, events: Events, sensor: Sensor, generator: torch.Generator

@@ -10,7 +10,7 @@ import torch
 
 from ....errors import ConfigError, DataError
 from ...events import Sensor
-from ..checks import Range, at_least, chances, ends
+from ..checks import Range, chances, ends, wholes
 from ..draws import between, chance, whole
 from .base import Events, EventTransform
 
@@ -35,9 +35,9 @@ class TimeCrop(EventTransform):
     place: Literal["first", "centre", "random"] | int = "random"
 
     def __post_init__(self) -> None:
-        at_least(1, length_us=self.length_us)
-        if isinstance(self.place, int):
-            at_least(0, place=self.place)
+        wholes(self, 1, "length_us")
+        if not isinstance(self.place, str):
+            wholes(self, 0, "place")
         elif self.place not in ("first", "centre", "random"):
             raise ConfigError(
                 "impossible place",

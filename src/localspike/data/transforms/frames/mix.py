@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ....errors import ConfigError, ShapeError
-from ..checks import at_least
+from ..checks import wholes
 from ..draws import between, whole
 from ..plane import around
 
@@ -59,7 +59,7 @@ class CutMix:
     over: Literal["space", "time"] = "space"
 
     def __post_init__(self) -> None:
-        at_least(1, alpha=self.alpha)
+        wholes(self, 1, "alpha")
         if self.over not in ("space", "time"):
             raise ConfigError("impossible over", got=repr(self.over), expected="space or time")
 

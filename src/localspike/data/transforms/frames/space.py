@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ....errors import ConfigError, ShapeError
 from ..affine import AffineSettings
-from ..checks import at_least
+from ..checks import wholes
 from ..events.grid import areas
 from ..plane import CropPlane, CutoutPlane, FlipPlane, OnPlane, RollPlane, gather, nearest
 
@@ -116,7 +116,7 @@ class Resize(_Planes):
     reduce: Literal["sum", "mean", "any"] = "sum"
 
     def __post_init__(self) -> None:
-        at_least(1, height=self.height, width=self.width)
+        wholes(self, 1, "height", "width")
         if self.reduce not in ("sum", "mean", "any"):
             raise ConfigError(
                 "impossible reduce", got=repr(self.reduce), expected="sum, mean or any"

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from ....errors import ShapeError
-from ...moves import check_groups, moved
+from ...moves import Mover, Moves, check_groups, moved
 from ...thinning import Thinning
-from ..checks import WholeRange, at_least, chances, whole_around
+from ..checks import WholeRange, chances, whole_around, wholes
 from ..draws import whole
 
 
 @dataclass(frozen=True)
-class TimeShift:
+class TimeShift(Mover):
     """Delay each sample by whole steps; what leaves is lost, zeros come in.
 
-    n is drawn from −n … n, (low, high) between them, both included. Raises ConfigError for
-    impossible ranges.
+    n is drawn from −n … n, (low, high) between them, both included; in ``batches`` the lengths of
+    sequences move along. Raises ConfigError for impossible ranges.
 
     >>> TimeShift((1, 1))(torch.tensor([[1.0], [2.0], [3.0]]), torch.Generator()).flatten()
     tensor([0., 1., 2.])
@@ -30,10 +30,10 @@ class TimeShift:
     def __post_init__(self) -> None:
         whole_around("steps", self.steps)
 
-    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
-        """A new batch of the same shape."""
-        by = whole(*whole_around("steps", self.steps), (frames.shape[1],), generator)
-        return shift_steps(frames, by)
+    def moves(self, batch: int, generator: torch.Generator) -> Moves:
+        """What is drawn for a batch of that size."""
+        by = whole(*whole_around("steps", self.steps), (batch,), generator)
+        return Moves(by.tolist(), [0] * batch)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PlaceShift:
 
     def __post_init__(self) -> None:
         whole_around("places", self.places)
-        at_least(1, groups=self.groups)
+        wholes(self, 1, "groups")
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
@@ -76,7 +76,7 @@ class TimeMask:
     count: int = 1
 
     def __post_init__(self) -> None:
-        at_least(0, steps=self.steps, count=self.count)
+        wholes(self, 0, "steps", "count")
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
@@ -101,12 +101,12 @@ class PlaceMask:
     count: int = 1
 
     def __post_init__(self) -> None:
-        at_least(0, places=self.places, count=self.count)
-        at_least(1, groups=self.groups)
+        wholes(self, 0, "places", "count")
+        wholes(self, 1, "groups")
 
     def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """A new batch of the same shape."""
-        check_groups(frames.shape[-1], self.groups)
+        check_groups(frames.shape[2:], self.groups)
         blocks = frames.unflatten(-1, (self.groups, -1))
         hidden = _intervals(blocks, -1, self.places, self.count, generator)
         shape = (frames.shape[1], *[1] * (blocks.dim() - 3), hidden.shape[1])
@@ -139,8 +139,7 @@ def shift_steps(frames: Tensor, by: Tensor) -> Tensor:
     >>> shift_steps(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1])).flatten()
     tensor([0., 1., 2.])
     """
-    lines = frames.reshape(*frames.shape[:2], -1)
-    return moved(lines, by.tolist(), [0] * len(by)).view(frames.shape)
+    return moved(frames, by.tolist(), [0] * len(by))
 
 
 def shift_places(frames: Tensor, by: Tensor, groups: int) -> Tensor:
@@ -149,7 +148,7 @@ def shift_places(frames: Tensor, by: Tensor, groups: int) -> Tensor:
     >>> shift_places(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), torch.tensor([1]), 2).flatten()
     tensor([0., 1., 0., 3.])
     """
-    check_groups(frames.shape[-1], groups)
+    check_groups(frames.shape[2:], groups)
     return moved(frames, [0] * len(by), by.tolist(), groups)
 
 
