@@ -37,6 +37,7 @@ class Contestant(NamedTuple):
 
     ``settings`` hold everywhere, ``images`` on CIFAR-10; ``tuned`` is what was chosen on CIFAR-10
     before the grid; ``plugin`` asks for `ideas.py`; ``dropped`` says why its runs were not made.
+    ``long_as`` is the entry whose grid it has where runs are long, for it is trained alike.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Contestant(NamedTuple):
     tuned: str = "nothing"
     plugin: bool = False
     dropped: str = ""
+    long_as: str = ""
 
 
 _PLUS_TUNED = (
@@ -59,7 +61,8 @@ _AUTO = ("rule.votes=auto",)
 _AUTO_TUNED = (
     "nothing; that validation decides on votes was thought of after the test of `tess_plus` with\n"
     "all votes, and the layers' own predictions on validation, had been read; its validation\n"
-    "accuracy is the better of two readings"
+    "accuracy is the better of two readings. On CIFAR-10 it has no grid of its own but the step\n"
+    "size of `tess_plus` with all votes, with whose weights it is trained: no vote is heard there"
 )
 _BASIS = ("rule.votes=false", "model.norm_momentum=none")
 _BASIS_TUNED = (
@@ -93,7 +96,12 @@ CONTESTANTS: dict[str, Contestant] = {
         "tess_plus, all layers vote", "cifar10-tess-plus", "tess_plus", _VOTES, tuned=_PLUS_TUNED
     ),
     "tess_plus-auto": Contestant(
-        "tess_plus, votes by validation", "cifar10-tess-plus", "tess_plus", _AUTO, tuned=_AUTO_TUNED
+        "tess_plus, votes by validation",
+        "cifar10-tess-plus",
+        "tess_plus",
+        _AUTO,
+        tuned=_AUTO_TUNED,
+        long_as="tess_plus",
     ),
     "tess_plus-basis": Contestant(
         "tess_plus, its basis alone", "cifar10-tess-plus", "tess_plus", _BASIS, tuned=_BASIS_TUNED
@@ -145,6 +153,8 @@ def rules_of(place: str) -> tuple[str, ...]:
 def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
     """Every step size for each PLACE/RULE."""
     for place, rule, source, settings in sources(wanted):
+        if _has_its_grid_from(place, rule):
+            continue
         short = (f"epochs={GRID_EPOCHS[place]}",) if place in GRID_EPOCHS else ()
         for lr in steps(place):
             changes = (*settings, f"lr={lr!r}", *short)
@@ -155,7 +165,7 @@ def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
 def finalist_jobs(wanted: Iterable[str]) -> Iterator[Job]:
     """The best of a shortened grid at full length, of each PLACE/RULE whose grid is whole."""
     for place, rule, source, settings in sources(wanted):
-        if place in GRID_EPOCHS:
+        if place in GRID_EPOCHS and not _has_its_grid_from(place, rule):
             for lr in finalists(grid_of(place, rule), place):
                 changes = (*settings, f"lr={lr!r}")
                 plugin = CONTESTANTS[rule].plugin
@@ -209,8 +219,14 @@ def finalists(found: dict[float, float], place: str) -> list[float]:
     return sorted(found, key=lambda lr: (-found[lr], lr))[:FINALISTS]
 
 
+def _has_its_grid_from(place: str, rule: str) -> str:
+    """The entry that is trained alike, where runs are long; "" for a grid of its own."""
+    return CONTESTANTS[rule].long_as if place in GRID_EPOCHS else ""
+
+
 def chosen(place: str, rule: str) -> float | None:
     """The best step size, the smaller of equal ones; None until all runs it takes are there."""
+    rule = _has_its_grid_from(place, rule) or rule
     best = finalists(grid_of(place, rule), place)
     if not best or place not in GRID_EPOCHS:
         return best[0] if best else None
