@@ -193,9 +193,15 @@ _DEEP_TP = (
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        Table("tess-1", "tess", "accuracy of BPTT, S-TLLR and TESS", rows=_ACCURACY, small_seeds=2),
+        Table("tess-1", "tess", "accuracy of BPTT, S-TLLR and TESS", rows=_ACCURACY, small_seeds=1),
         Table("tess-2", "tess", "products of the learning signal, memory of states", "costs"),
-        Table("tess-3", "tess", "accuracy with the post trace's gain at -1, 0, +1", rows=_ABLATION),
+        Table(
+            "tess-3",
+            "tess",
+            "accuracy with the post trace's gain at -1, 0, +1",
+            rows=_ABLATION,
+            small_seeds=2,
+        ),
         Table("s-tllr-2", "s_tllr", "accuracy of BPTT and S-TLLR on event data", rows=_EVENTS),
         Table("tp-1", "tp", "accuracy of TP on N-MNIST and SHD (our numbering)", rows=_SMALL_TP),
         Table("tp-2", "tp", "accuracy of TP with VGG-9 (our numbering)", rows=_DEEP_TP),
