@@ -16,7 +16,7 @@ from .compare_plan import Cell, fingerprint, settle
 from .folder import prepare
 from .protocols import PROTOCOLS
 from .published import TABLES, Row, Table
-from .small import SWEPT, is_net, on_net, scaled
+from .small import is_net, on_net, scaled
 
 Scale = Literal["full", "small"]
 FULL_SEEDS = 3
@@ -205,8 +205,6 @@ def run_of(paper: str, row: Row, scale: Scale) -> RunConfig:
         config, settings = PROTOCOLS[paper][row.place], (*row.settings, *row.varied)
         config = scaled(config) if scale == "small" else config
         settings = (f"rule={row.rule}", *settings)
-    if scale == "small" and row.rule in SWEPT:
-        settings = (*settings, "learner.schedule=two_sweep")
     return replace(override(config, settings), recipe=recipe)
 
 

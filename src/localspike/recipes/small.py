@@ -26,16 +26,13 @@ PRECISION: Literal["auto", "float32", "bf16"] = "auto"
 SCHEDULER = SchedulerConfig("CosineAnnealingLR", every="step")
 AUGMENT = Part("images", {"cutout": 0})
 """Of images; recordings are not augmented."""
-SWEPT = ("s_tllr",)
-"""Rules that run in two sweeps: a stream's gradient in less than half the time."""
 NET_EPOCHS = {"nmnist": 5, "keywords": 10, "braille": 10}
 """Epochs of the comparison's nets, by data set."""
 
 NOTE = (
     f"Scaled: VGG-9 at {WIDTH:g} of its width, {LIMIT:,} samples to train on and a quarter as many "
     f"to judge by, images shown for {STEPS} steps, {EPOCHS} epochs in batches of {BATCH_SIZE}, "
-    "cosine step size, images cropped and flipped, products in bf16 where the machine has units, "
-    "S-TLLR in two sweeps (a stream's gradient, in less than half the time); "
+    "cosine step size, images cropped and flipped, products in bf16 where the machine has units; "
     "N-MNIST, keywords and Braille on the nets and settings of `localspike compare`. A difference "
     "measures the scale before it measures a rule."
 )
