@@ -182,8 +182,15 @@ def test_automatic_precision_says_what_it_took(monkeypatch: pytest.MonkeyPatch) 
     learner = Learner(net, rules.tess(), precision="auto")
     assert (learner.dtype, learner.precision_reason) == (torch.bfloat16, "bf16: AMX tiles")
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     learner = Learner(net, rules.tess(), precision="auto")
-    assert learner.dtype is None and "no matrix units" in learner.precision_reason
+    assert (learner.dtype, learner.precision_reason) == (
+        torch.bfloat16,
+        "bf16: AVX-512 instructions",
+    )
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    learner = Learner(net, rules.tess(), precision="auto")
+    assert learner.dtype is None and "no units" in learner.precision_reason
 
 
 @pytest.mark.parametrize("schedule", ["layerwise", "streaming", "two_sweep"])
