@@ -9,6 +9,10 @@ class LocalspikeWarning(UserWarning):
     """Base of what this library warns of: it goes on, but whoever runs it should know."""
 
 
+class LateWarning(LocalspikeWarning):
+    """All events come after the time that is looked at."""
+
+
 class BasisWarning(LocalspikeWarning):
     """A class basis is degenerate for this many classes and latents."""
 

@@ -9,7 +9,6 @@ import torch
 
 from localspike import data
 from localspike.config import Part, build_network, build_rule, build_session, override, pick_device
-from localspike.config.build import train_feed
 from localspike.errors import ConfigError, LocalspikeError
 from localspike.nn.init import RATE_BAND
 from localspike.recipes import RECIPES, recipe
@@ -56,37 +55,6 @@ def test_scheduler_learns_the_length_of_the_run() -> None:
     assert build_session(config).scheduler.T_max == 7
     per_step = override(config, ["every=step"])
     assert build_session(per_step).scheduler.T_max == 7 * 5
-
-
-def augmented(data_name: str, augment: str, shape: tuple[int, ...], settings: list[str]):
-    """The augmentation of a run on data of that name, which are noise here."""
-    config = override(recipe("keywords-tess"), [*SMALL, f"augment={augment}", *settings])
-    config = replace(config, data=replace(config.data, name=data_name, options={}))
-    noise = data.Frames(torch.rand(8, 5, *shape))
-    held = data.Dataset(data_name, "train", noise, torch.zeros(8, dtype=torch.long), ("a",))
-    net = build_network(override(recipe("keywords-tess"), SMALL))
-    return train_feed(config, held, net, torch.device("cpu"))
-
-
-@pytest.mark.parametrize("augment", ["events", "events_masks"])
-@pytest.mark.parametrize(
-    ("name", "shape", "groups"),
-    [
-        ("keywords", (80,), 2),
-        ("speech_commands", (80,), 2),
-        ("braille", (24,), 2),
-        ("shd", (700,), 1),
-        ("nmnist", (2, 34, 34), 1),
-    ],
-)
-def test_places_move_in_the_groups_of_the_data(
-    name: str, shape: tuple[int, ...], groups: int, augment: str
-) -> None:
-    settings = [] if augment == "events" else ["augment.mask_steps=1"]
-    feed = augmented(name, augment, shape, settings)
-    assert feed.augment.groups == groups
-    next(iter(data.batches(feed.dataset, 4, augment=feed.augment)))
-    assert augmented(name, augment, shape, [*settings, "augment.groups=1"]).augment.groups == 1
 
 
 def test_every_learner_setting_arrives() -> None:

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from localspike.data import EventAugment, ImageAugment
+from localspike.data import Dataset, EventAugment, Frames, ImageAugment, batches
 from localspike.data.augment import ColourAugment, MaskAugment, SpatialAugment
 from localspike.data.transforms import frames as on_frames
 from localspike.data.transforms import images as on_images
@@ -253,3 +253,28 @@ def test_copies_and_gathering_make_the_same_images(pad: int, cutout: int, flip: 
     copied = augment(images, torch.Generator().manual_seed(2))
     assert torch.equal(copied, augment._gathered(images, *drawn))
     assert (pad == cutout == 0 and not flip) or not torch.equal(copied, images)
+
+
+@pytest.mark.parametrize("kind", [EventAugment, MaskAugment])
+@pytest.mark.parametrize(
+    ("name", "shape", "groups"),
+    [
+        ("keywords", (80,), 2),
+        ("speech_commands", (80,), 2),
+        ("braille", (24,), 2),
+        ("shd", (700,), 1),
+        ("nmnist", (2, 34, 34), 1),
+        ("mine", (24,), 1),
+    ],
+)
+def test_groups_left_open_are_those_of_the_data_set(kind, name, shape, groups) -> None:
+    noise = Frames(torch.rand(6, 20, *shape))
+    held = Dataset(name, "train", noise, torch.zeros(6, dtype=torch.long), ("a",))
+
+    def seen(augment) -> torch.Tensor:
+        return next(batches(held, 6, seed=3, augment=augment)).frames
+
+    assert torch.equal(seen(kind()), seen(kind(groups=groups)))
+    assert torch.equal(seen(Compose([kind()])), seen(Compose([kind(groups=groups)])))
+    if len(shape) == 1:
+        assert not torch.equal(seen(kind()), seen(kind(groups=3 - groups)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from helpers import batch
 from localspike import CrossEntropy, FiringRate, Learner, SquaredError, models, rules
 from localspike.errors import CheckpointError, ConfigError, IllegalError
+from localspike.learn.schedule import Update
 from localspike.nn import LIF, CubaLIF, Linear, Network, Readout, Spiking
 from localspike.rules import (
     Backprop,
@@ -41,24 +43,22 @@ def weights(net: Network) -> Tensor:
 # -- refusals ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [rules.tess, rules.bptt, rules.ottt])
-def test_nothing_learns_in_inference_mode(rule: Callable[[], Rule]) -> None:
-    net = small()
-    learner = Learner(net, rule(), sgd(net))
-    frames, labels = batch(net, 12)
-    calls = [learner.fit, learner.gradient]
+def test_inference_mode_ends_backpropagation_through_time_and_no_other_rule() -> None:
+    moved = []
+    for mode in (True, False):
+        net = small()
+        learner = Learner(net, rules.tess(), sgd(net), schedule="streaming")
+        frames, labels = batch(net, 12)
+        with torch.inference_mode(mode):
+            learner.fit(frames, labels)
+        moved.append(weights(net) - weights(small()))
+    assert torch.equal(*moved) and bool(moved[0].any())
+    learner = Learner(net, rules.bptt(), sgd(net))
     with torch.inference_mode():
-        for call in calls:
+        for call in (learner.fit, learner.gradient):
             with pytest.raises(IllegalError, match=r"under torch\.inference_mode\(\).*evaluate"):
                 call(frames, labels)
         assert learner.evaluate(frames, labels).loss > 0
-        if rule is not rules.bptt:
-            assert learner.stream(frames[0]).logits.shape == (3, 5)
-            with pytest.raises(IllegalError, match="cannot learn under"):
-                learner.stream(frames[1], labels)
-    before = weights(net)
-    learner.fit(frames, labels)
-    assert not torch.equal(before, weights(net))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_settings_of_the_wrong_kind_are_refused(settings: dict[str, object], mes
     [
         (lambda: CrossEntropy(scale=float("nan")), "scale of a loss: got nan"),
         (lambda: CrossEntropy(scale=-1.0), "scale of a loss: got -1"),
-        (lambda: SquaredError(scale=0.0), "scale of a loss: got 0"),
+        (lambda: SquaredError(scale=float("inf")), "scale of a loss: got inf"),
         (lambda: FiringRate(0.1, float("nan")), "finite strength"),
         (lambda: FiringRate(0.1, float("inf")), "finite strength"),
         (lambda: rules.tess(post_gain=float("nan")), "post_gain: got nan; expected a finite"),
@@ -164,9 +164,60 @@ def test_a_block_with_another_neuron_asks_for_a_new_learner() -> None:
         ):
             call()
     Learner(net, rules.ottt()).gradient(frames, labels)
+    net = small()
+    learner = Learner(net, rules.ottt())
+    net.blocks["hidden2"].neuron = copy.copy(net.blocks["hidden2"].neuron)  # an equal one
+    learner.gradient(frames, labels)
 
 
 # -- what may be set -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("accumulate", np.int64(2), 2),
+        ("clip_norm", np.float32(0.5), 0.5),
+        ("clip_norm", torch.tensor(2), 2.0),
+        ("active_steps", np.array([2, 5]), [2, 5]),
+        ("active_steps", torch.tensor(3), 3),
+        ("active_steps", range(2, 5), [2, 3, 4]),
+        ("active_steps", (1, np.int32(4)), [1, 4]),
+    ],
+)
+def test_numbers_of_any_library_are_taken(name: str, given: object, meant: object) -> None:
+    learner = Learner(small(), rules.tess(), **{name: given})  # type: ignore[arg-type]
+    assert getattr(learner, name) == meant and type(getattr(learner, name)) is type(meant)
+    assert rules.tess(post_gain=np.float32(0.5)) == rules.tess(post_gain=0.5)
+
+
+def test_an_optimizer_set_later_trains_what_the_rule_brings() -> None:
+    net = small()
+    learner = Learner(net, rules.tess_plus())
+    own = {name: p.detach().clone() for name, p in learner.credit.own_parameters().items()}
+    learner.optimizer = sgd(net)
+    learner.fit(*batch(net, 12))
+    assert own and all(
+        not torch.equal(own[n], p) for n, p in learner.credit.own_parameters().items()
+    )
+    with pytest.raises(ConfigError, match="holds no parameter of this network"):
+        learner.optimizer = sgd(small())
+
+
+@pytest.mark.parametrize("update", ["sequence", "step"])
+def test_a_stream_through_a_frozen_net_trains_its_probes(update: Update) -> None:
+    net = small()
+    for p in net.parameters():
+        p.requires_grad_(False)
+    learner = Learner(net, rules.local_loss(), schedule="streaming", update=update)
+    own = list(learner.credit.own_parameters().values())
+    learner.optimizer = torch.optim.SGD(own, lr=0.1)
+    before = [p.detach().clone() for p in own]
+    frames, labels = batch(net, 12)
+    for x in frames:
+        learner.stream(x, labels)
+    learner.end_sequence()
+    assert own and not any(map(torch.equal, before, own))
 
 
 def test_fewer_batches_to_gather_than_are_gathered_step_at_once() -> None:
@@ -294,5 +345,6 @@ def test_captured_steps_forget_gradients_they_have_applied(active: object, again
         for _ in range(4):
             learner.fit(frames, labels)
         ends.append(weights(net))
+    assert learner._stepper.capturing.calls > 40  # of 56 steps, the first ones being eager
     torch.testing.assert_close(*ends, rtol=1e-5, atol=1e-6)
     assert float((ends[0] - weights(small(torch.float32))).abs().max()) > 1e-3

@@ -17,7 +17,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .. import data
 from ..data import Dataset
-from ..data.augment import with_groups
 from ..errors import ConfigError
 from ..learn.cuda import settle
 from ..learn.feed import Feed
@@ -303,7 +302,6 @@ def _culprit(section: str, name: str, error: Exception, given: Mapping[str, Any]
 def train_feed(config: RunConfig, dataset: Dataset, net: Network, device: torch.device) -> Feed:
     """Shuffled and augmented batches to learn from."""
     augment = _called("augment", config.augment.name, **config.augment.options)
-    augment = with_groups(augment, known_of(config).groups)
     bucket = config.training.bucket
     if bucket is not None and dataset.lengths is None:
         raise ConfigError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,9 +101,9 @@ class EventAugment(Mover):
     ``shift`` and ``bands`` are the largest number of steps and of neighbouring places along the
     last axis a sample is moved by (what leaves is lost, zeros come in; lengths move along in
     ``batches``); ``groups`` says how many blocks of that axis move separately: 2 for OFF and ON,
-    None what a run's data set has, and 1 elsewhere. ``drop`` is the probability of losing all
-    events of one bin. Raises ConfigError for impossible values, ShapeError where the axis does not
-    divide into the groups or samples are planes, which have none.
+    None what the data set has in ``batches``, and 1 elsewhere. ``drop`` is the probability of
+    losing all events of one bin. Raises ConfigError for impossible values, ShapeError where the
+    axis does not divide into the groups or samples are planes, which have none.
 
     >>> frames = torch.ones(50, 4, 80)
     >>> bool(EventAugment(drop=0.5)(frames, torch.Generator().manual_seed(0)).mean() < 0.6)
@@ -130,6 +129,14 @@ class EventAugment(Mover):
         )  # fmt: skip
         thinning = Thinning.draw(self.drop, generator) if self.drop else None
         return Moves(later, right, (self.groups or 1) if self.bands else 1, thinning)
+
+    def in_groups(self, groups: int) -> EventAugment:
+        """The same with so many groups where they were left open.
+
+        >>> EventAugment().in_groups(2).groups, EventAugment(groups=1).in_groups(2).groups
+        (2, 1)
+        """
+        return replace(self, groups=groups) if self.groups is None else self
 
 
 @dataclass(frozen=True)
@@ -209,6 +216,10 @@ class MaskAugment:
         """The same, and the lengths [B] of the sequences, moved in time as they are."""
         return self._parts().with_lengths(frames, lengths, generator)
 
+    def in_groups(self, groups: int) -> MaskAugment:
+        """The same with so many groups where they were left open."""
+        return replace(self, groups=groups) if self.groups is None else self
+
     def _parts(self) -> Compose:
         groups = self.groups or 1
         parts: list[tuple[bool, Part]] = [
@@ -260,16 +271,6 @@ class ColourAugment:
             (self.cutout > 0, on_images.Cutout(self.cutout)),
         ]
         return _those_on(parts)(images, generator)
-
-
-def with_groups(augment: Any, groups: int) -> Any:
-    """The augmentation with so many ``groups`` where it leaves them open; any other as it is.
-
-    >>> with_groups(EventAugment(), 2).groups, with_groups(EventAugment(groups=1), 2).groups
-    (2, 1)
-    """
-    left_open = isinstance(augment, EventAugment | MaskAugment) and augment.groups is None
-    return replace(augment, groups=groups) if left_open else augment
 
 
 def _check_groups(augment: EventAugment | MaskAugment) -> None:

@@ -12,9 +12,10 @@ from torch import Tensor
 from ..errors import ConfigError, DataError
 from .arguments import as_int
 from .bucket import bucketed
+from .cards import groups_of
 from .dataset import Batch, Dataset
 from .events import BinnedEvents
-from .moves import Mover, followed
+from .moves import Mover, followed, in_groups
 from .packed import PackedFrames
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -79,6 +80,7 @@ def batches(
     is drawn from it once. ``augment`` sees images [B, C, H, W] or event frames [T, B, ...].
     ``bucket`` puts samples of similar length in a batch, sorting so many batches at a time (see
     `bucketed`), and cuts its frames to the longest of them, but not below ``least`` steps.
+    Groups that ``augment`` leaves open are those of the data set's card, 1 for data of your own.
     Where ``augment`` tells how far it moves a sample in time (see `followed`), its length moves
     along, within 1 … T. Raises DataError for an impossible batch size or start, a number that is
     not whole, when drop_last leaves no batch, and for a bucket where the data set has no lengths;
@@ -93,6 +95,7 @@ def batches(
     least, seed, epoch = as_int("least steps", least), as_int("seed", seed), as_int("epoch", epoch)
     total = _checked_count(len(dataset), batch_size, start, drop_last)
     _check_augment(augment)
+    augment = in_groups(augment, groups_of(dataset.name))
     if generator is not None:
         seed = int(torch.randint(2**62, (), generator=generator))
     sequence = order(len(dataset), seed, epoch) if shuffle else torch.arange(len(dataset))

@@ -7,6 +7,7 @@ in `Dropped`; everything else is in one frame exactly.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, LateWarning
 from .arguments import MAX_TIME, Origin, Partial, check_origin, check_partial, check_positive
 from .events import BinnedEvents, Sensor, cells_of, place_by_time, place_events
 from .formats.recording import Recording, check_recording
@@ -119,8 +120,8 @@ def bin_events(
 
     frames[s, p, y, x] = number of events with s = floor(t / step_us); ``sample_shape`` reshapes
     (p, y, x), by default [polarities, height, width]. As `bin_recording` by time, without the count
-    of what is left out: so DataError not only for events that make no sense, but also where none at
-    all would be left, as where times are those of a clock. ConfigError for impossible steps.
+    of what is left out; where that is all, as where times are those of a clock, a LateWarning says
+    so. DataError for events that make no sense, ConfigError for impossible steps.
 
     >>> from .events import make_events
     >>> events = make_events(np.array([0, 1500, 9000]), np.array([0, 1, 1]), np.array([0, 0, 1]))
@@ -138,11 +139,12 @@ def bin_events(
         sample_shape=sample_shape, counts=counts, weight=weight,
     )  # fmt: skip
     if len(events) and not len(frames.place):
-        raise DataError(
-            "all events are later than the last step",
-            got=f"times from {events['t'].min()} µs on",
-            expected=f"some below {steps} steps of {step_us} µs",
-            fix="Count times from the start of each recording: bin_recording with origin='first'",
+        warnings.warn(
+            f"all {len(events)} events, from {events['t'].min()} µs on, are later than the last of "
+            f"{steps} steps of {step_us} µs: where these are times of a clock, count them from "
+            "each recording's first with bin_recording and origin='first'",
+            LateWarning,
+            stacklevel=2,
         )
     return frames
 

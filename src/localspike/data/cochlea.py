@@ -215,14 +215,15 @@ def _to_events(
 
 def _as_unit(wave: NDArray[np.generic]) -> Floats:
     sound = np.asarray(wave)
-    if sound.dtype != np.int16 and sound.dtype.kind != "f":
+    of_16 = sound.dtype.kind == "i" and sound.dtype.itemsize == 2  # in any byte order
+    if not of_16 and sound.dtype.kind != "f":
         raise DataError(
             "a clip of numbers whose full scale is not known",
             got=sound.dtype,
             expected="int16, or floats in -1 … 1",
             fix="Pass Clip.unit() of what read_wave or read_flac gives, or divide by full scale",
         )
-    scale = 32768.0 if sound.dtype == np.int16 else 1.0
+    scale = 32768.0 if of_16 else 1.0
     sound = sound.astype(np.float64) / scale
     if not np.isfinite(sound).all():
         raise DataError("a clip holds NaN or infinity", expected="finite samples")

@@ -111,7 +111,7 @@ def _check_channels(
     """A finite number for each channel; where it is divided by, above 0."""
     if values is None:
         return
-    if isinstance(values, Iterable) and len(list(values)) == channels:
+    if isinstance(values, Iterable) and len(list(values)) in (1, channels):
         least = 0.0 if above_zero else -math.inf
         if all(least < value < math.inf for value in values):
             return
@@ -119,7 +119,7 @@ def _check_channels(
         f"{what} does not fit the images",
         got=values,
         expected=f"a finite number{' above 0' * above_zero} for each of {channels} channels",
-        fix="Give one for each channel of the pixels, or None",
+        fix="Give one for each channel of the pixels, one for all, or None",
     )
 
 
@@ -229,6 +229,9 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.index is None:
             object.__setattr__(self, "index", torch.arange(len(self.inputs)))
+        for name in ("index", "lengths"):  # of any integer type
+            if _whole(getattr(self, name)):
+                object.__setattr__(self, name, getattr(self, name).long())
         _check_range(f"{self._called}: index", self.index, 0, len(self.inputs) - 1)
         check_labels(self.labels, len(self.classes), self._called)
         self._check_count("labels", self.labels)
@@ -324,6 +327,12 @@ def check_labels(labels: Tensor, classes: int, source: str) -> None:
         )
 
 
+def _whole(values: object) -> bool:
+    return isinstance(values, Tensor) and not (
+        values.is_floating_point() or values.is_complex() or values.dtype == torch.bool
+    )
+
+
 def _check_range(what: str, values: object, low: int, high: int) -> None:
     """Raise DataError unless values are int64 [N] in low … high."""
     if not isinstance(values, Tensor):
@@ -332,7 +341,7 @@ def _check_range(what: str, values: object, low: int, high: int) -> None:
         raise DataError(
             f"{what}: not a list of whole numbers",
             got=f"{values.dtype} {list(values.shape)}",
-            expected="torch.int64 [N]",
+            expected="integers [N]",
             fix="Convert them with .long()",
         )
     wrong = (values < low) | (values > high)

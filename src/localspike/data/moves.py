@@ -7,7 +7,7 @@ cheaper; the numbers are the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,6 +72,11 @@ class Mover:
         """The new batch, and the lengths [B] of its sequences."""
         moves = self.moves(frames.shape[1], generator)
         return moves.applied(frames), moves.ends(lengths, len(frames))
+
+
+def in_groups(augment: Any, groups: int) -> Any:
+    """An augmentation with so many groups of places, if it has such and leaves them open."""
+    return augment.in_groups(groups) if hasattr(augment, "in_groups") else augment
 
 
 def followed(

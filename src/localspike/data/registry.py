@@ -75,15 +75,6 @@ class Info:
         return self.card.licence
 
     @property
-    def groups(self) -> int:
-        """How many equal blocks the last axis of a sample has: 2 where OFF comes before ON.
-
-        >>> info("braille").groups, info("shd").groups, info("nmnist").groups
-        (2, 1, 1)
-        """
-        return 2 if self.card.halves else 1
-
-    @property
     def watched(self) -> tuple[str, ...]:
         """Every file a loader may open, chosen forms included: what a cache entry depends on."""
         return (*self.files, *_MORE_FILES.get(self.name, ()))

@@ -25,7 +25,18 @@ class ThroughTimeSchedule:
 
     @torch.enable_grad()
     def run(self, frames: Tensor, target: Target, state: State) -> Outcome:
-        """Forward with surrogate spikes, then ``loss.backward()`` into ``.grad``."""
+        """Forward with surrogate spikes, then ``loss.backward()`` into ``.grad``.
+
+        Raises
+        ------
+        IllegalError
+            In inference mode, in which autograd is off for good.
+        """
+        if torch.is_inference_mode_enabled():
+            raise IllegalError(
+                "backpropagation through time cannot learn under torch.inference_mode()",
+                fix="Take fit() and gradient() out of that block; evaluate() may stay",
+            )
         penalties: list[Tensor] = []
 
         def visit(name: str, block: Spiking, activity: Activity, weights: Weights) -> None:

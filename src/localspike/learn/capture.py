@@ -36,6 +36,10 @@ _KEYS = 64  # keys seen, beyond which nothing is repeated often enough
 _COMPILED = 4  # programs of a learner that a compiler's seconds are spent on
 
 
+Gathered = tuple[dict[Any, Tensor], ...]
+"""Sums of gradients by weight, bias and own tensor."""
+
+
 class Captured(NamedTuple):
     """What a program gave: the step, ``.grad`` by parameter, `diagnose.report`'s numbers."""
 
@@ -182,11 +186,12 @@ class Capturing:
     def _step(
         self, x: Tensor, target: Target | None, state: StreamState, apply: bool, watch: bool
     ) -> Captured | None:
-        if apply and any(gathered(state.gradients)):
-            return None  # what steps before have gathered would be added to in place, and stay
         layout, carried = state.carried()
         kept = {} if apply else state.effective_weights(self.engine.net, self._of_net)
-        found, given = self._given(x, target, kept, state.gradients)
+        before = gathered(state.gradients)
+        if apply and any(before):  # they are added to in place, though the step may be refused
+            before = cloned(before)
+        found, given = self._given(x, target, kept, before)
         learns = tuple((p.requires_grad, *memory_of(p)) for p in self.parameters)
         key = _Key(apply, watch, learns, found, len(given), layout)
         tensors = [*given, *carried, *self.parameters]
@@ -201,10 +206,10 @@ class Capturing:
         return made.run(tensors, state)
 
     def _given(
-        self, x: Tensor, target: Target | None, kept: dict[str, Weights], gradients: Gradients
+        self, x: Tensor, target: Target | None, kept: dict[str, Weights], before: Gathered
     ) -> tuple[Layout, list[Tensor]]:
         """Layout and tensors of what a step is given beside its state and the parameters."""
-        tree = (x, target, kept, gathered(gradients))
+        tree = (x, target, kept, before)
         if target is None or kept or any(tree[-1]):
             return flatten(tree)
         plain = [part for part in (x, *target) if part is not None]
@@ -287,7 +292,8 @@ class _Made:
         if not numbers or numbers[0]:
             state.carry(places.carried, made[places.carried_at : places.gathered_at])
             state.steps += 1
-            if self.key.apply:
+            if self.key.apply:  # what was gathered has gone into ``.grad``, as if written
+                state.gradients.clear()
                 state.weights, state.versions = {}, ()
             else:
                 _put(state.gradients, unflatten(places.gathered, made[places.gathered_at :]))
@@ -306,11 +312,16 @@ def _in_the_way() -> bool:
     )
 
 
-def gathered(gradients: Gradients) -> tuple[dict[Any, Tensor], ...]:
+def gathered(gradients: Gradients) -> Gathered:
     """What gradients hold."""
     return gradients.weight, gradients.bias, gradients.own
 
 
-def _put(gradients: Gradients, held: tuple[dict[Any, Tensor], ...]) -> None:
+def cloned(held: Gathered) -> Gathered:
+    """The same numbers in memory of their own."""
+    return tuple({key: x.clone() for key, x in part.items()} for part in held)
+
+
+def _put(gradients: Gradients, held: Gathered) -> None:
     for mine, its in zip(gathered(gradients), held, strict=True):
         mine.update(its)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from collections.abc import Callable
+from operator import index
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,10 +14,11 @@ from ..errors import BasisWarning, CheckpointError, ConfigError, IllegalError, S
 from ..nn.network import Network
 from ..rules.class_basis import BoundClassBasis
 from .credit import Credit
-from .targets import check_active
+from .targets import named_steps
 
 Precision = Literal["auto", "float32", "bf16"]
-MADE_OF = ("net", "rule", "loss", "schedule", "update")
+Number = TypeVar("Number", int, float)
+MADE_OF = ("net", "rule", "loss", "schedule", "update", "credit", "dtype", "probe")
 SETTINGS = ("clip_norm", "accumulate", "active_steps")
 """What a learner cannot do without being made anew, and what may be set at any time."""
 HEARD = "votes.heard"
@@ -51,30 +54,38 @@ def matrix_units(device: torch.device) -> str | None:
     return None
 
 
-def check_settings(
-    clip_norm: object, accumulate: object, active_steps: object, update: object
-) -> None:
-    """Settings that may change while a learner learns."""
-    number = isinstance(clip_norm, int | float) and not isinstance(clip_norm, bool)
-    if clip_norm is not None and not (number and clip_norm > 0):  # type: ignore[operator]
-        raise ConfigError("clip_norm", got=repr(clip_norm), expected="a norm > 0, or None")
-    whole = isinstance(accumulate, int) and not isinstance(accumulate, bool)
-    if not (whole and accumulate >= 1):  # type: ignore[operator]
-        raise ConfigError("accumulate", got=repr(accumulate), expected="a whole number >= 1")
-    if update == "step" and accumulate != 1:
-        raise IllegalError("update='step' cannot accumulate over batches", fix="Use accumulate=1")
-    check_active(active_steps)
+def setting(name: str, value: Any, update: str) -> Any:
+    """A setting that may change while a learner learns, as Python's own type.
 
-
-def check_mode(what: str) -> None:
-    """Nothing learns in inference mode: autograd is off in it for good, and tensors it has made
-    cannot be changed outside.
+    Raises
+    ------
+    ConfigError, IllegalError
+        For what it cannot be.
     """
-    if torch.is_inference_mode_enabled():
-        raise IllegalError(
-            f"{what} under torch.inference_mode()",
-            fix="Take it out of that block; evaluate() and predict() may stay",
-        )
+    if name == "active_steps":
+        return named_steps(value)
+    if name == "clip_norm":
+        return None if value is None else _norm(value)
+    number = None if isinstance(value, bool) else _tried(index, value)
+    if number is None or number < 1:
+        raise ConfigError("accumulate", got=repr(value), expected="a whole number >= 1")
+    if update == "step" and number > 1:
+        raise IllegalError("update='step' cannot accumulate over batches", fix="Use accumulate=1")
+    return number
+
+
+def _norm(value: Any) -> float:
+    number = None if isinstance(value, bool | str) else _tried(float, value)
+    if number is None or not number > 0:
+        raise ConfigError("clip_norm", got=repr(value), expected="a norm > 0, or None")
+    return number
+
+
+def _tried(kind: Callable[[Any], Number], value: Any) -> Number | None:
+    try:
+        return kind(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def check_tensors(labels: object, lengths: object) -> None:

@@ -86,11 +86,12 @@ class Credit:
             If a block was given another neuron, whose decays traces do not have.
         """
         for name, block in self.net.modules_by_name.items():
-            if block.neuron is not self._neurons[name]:
+            before = self._neurons[name]
+            if block.neuron is not before and block.neuron != before:
                 raise IllegalError(
                     f"block {name!r} has another neuron than when the learner was made",
                     got=block.neuron,
-                    expected=self._neurons[name],
+                    expected=before,
                     fix="Make a new learner, so that traces and schedule are those of this network",
                 )
         like = self.net.like

@@ -207,9 +207,17 @@ class Gradients:
             self.synapse(name, afferent).write_grad(grad, bias)
         for key, grad in self.own.items():
             add_grad(self.own_parameters[key], grad)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was gathered; ``credits`` stay."""
         self.weight.clear()
         self.bias.clear()
         self.own.clear()
+
+    def __bool__(self) -> bool:
+        """Whether anything has been gathered."""
+        return bool(self.weight or self.bias or self.own)
 
 
 def readout_learns(net: Network) -> Readout | None:

@@ -22,13 +22,12 @@ from .checks import (
     Precision,
     adopt_own,
     advise,
-    check_mode,
     check_optimizer,
     check_saved,
-    check_settings,
     check_tensors,
     compute_dtype,
     load_own,
+    setting,
 )
 from .credit import Credit
 from .diagnose import all_finite, explain, gradient_norms, state_is_finite
@@ -118,15 +117,13 @@ class Learner(StreamLearning):
         seed: int = 0,
         probe: Probe | None = None,
     ) -> None:
-        check_settings(clip_norm, accumulate, active_steps, update)
         self.net, self.rule, self.optimizer = net, rule, optimizer
         self.loss: Loss = loss or CrossEntropy()
         self.schedule, self.schedule_reason = choose(rule, update, schedule)
-        self.update, self.active_steps = update, active_steps
-        self.clip_norm, self.accumulate = clip_norm, accumulate
-        check_optimizer(net, optimizer)
+        self.update = update
+        self.active_steps, self.clip_norm, self.accumulate = active_steps, clip_norm, accumulate
         self.credit = Credit(net, rule, self.loss, firing_rate)
-        adopt_own(optimizer, self.credit)
+        self._check_optimizer()
         advise(optimizer, self.credit)
         self.dtype, self.precision_reason = compute_dtype(precision, next(net.parameters()).device)
         device = next(net.parameters()).device
@@ -143,15 +140,22 @@ class Learner(StreamLearning):
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse what a learner is made of, once it is made: half of it would go on as before."""
-        if name in MADE_OF and name in self.__dict__ and value is not self.__dict__[name]:
+        made = "_own_stream" in self.__dict__  # the last thing `__init__` sets
+        if made and name in MADE_OF and value is not self.__dict__[name]:
             raise IllegalError(
                 f"{name} of a learner cannot be changed",
                 fix=f"Make a new Learner with it; {', '.join(SETTINGS)} and optimizer can be set",
             )
         if name in SETTINGS:
-            held: dict[str, object] = {"clip_norm": None, "accumulate": 1, "active_steps": "all"}
-            check_settings(**held | {name: value}, update=self.__dict__.get("update"))
+            value = setting(name, value, self.update)
         super().__setattr__(name, value)
+        if made and name == "optimizer":
+            self._check_optimizer()
+
+    def _check_optimizer(self) -> None:
+        """The optimiser is one of this network, and trains what the rule brings, too."""
+        check_optimizer(self.net, self.optimizer)
+        adopt_own(self.optimizer, self.credit)
 
     # -- whole sequences -------------------------------------------------------------------
 
@@ -163,7 +167,6 @@ class Learner(StreamLearning):
         Dropout is drawn once per sequence. A non-finite membrane or gradient raises
         `NumericalError` naming block and step, and the weights stay as they were.
         """
-        check_mode("fit() cannot learn")
         frames, target, active = self._prepare(frames, labels, lengths)
         if self.gathered == 0:
             self._zero_grad()
@@ -183,7 +186,6 @@ class Learner(StreamLearning):
 
     def gradient(self, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Result:
         """Only the gradient: added to ``.grad``, no optimiser step, no clipping, no dropout."""
-        check_mode("gradient() has none")
         drawn = self.generator.get_state()
         frames, target, active = self._prepare(frames, labels, lengths)
         self.generator.set_state(drawn)  # a look changes nothing of what the run will draw

@@ -19,12 +19,12 @@ _FEW = 64  # labels that Python compares faster than PyTorch
 
 
 def check_scale(scale: float) -> None:
-    """Refuse a factor on the loss that turns it round, or that is none.
+    """Refuse a factor on the loss that turns it round, or that is none; 0 switches it off.
 
     >>> check_scale(0.1)
     """
-    if not 0.0 < scale < math.inf:
-        raise ConfigError("scale of a loss", got=scale, expected="a finite number > 0")
+    if not 0.0 <= scale < math.inf:
+        raise ConfigError("scale of a loss", got=scale, expected="a finite number >= 0")
 
 
 class Loss(Protocol):

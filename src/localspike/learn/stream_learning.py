@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import IllegalError, ShapeError
 from ..nn.network import Network
 from ..rules.base import Rule
-from .checks import check_mode, check_tensors
+from .checks import check_tensors
 from .credit import Credit
 from .diagnose import explain_stream
 from .loss import Loss
@@ -61,7 +61,6 @@ class StreamLearning(ABC):
         state = self._stream_state(x, state)
         target = None
         if labels is not None:
-            check_mode("stream() cannot learn")
             check_tensors(labels, None)
             target = step_target(self.loss, labels, self.credit.classes, x)
         apply = target is not None and self.update == "step"
@@ -81,7 +80,7 @@ class StreamLearning(ABC):
         ended = state or self._own_stream
         if state is None:
             self._own_stream = None
-        if ended is not None and ended.gradients.weight:
+        if ended is not None and ended.gradients:
             self._stepper.write(ended)
             self._apply_stream(ended, self._norms_are_finite())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeGuard
 
 import numpy as np
@@ -146,22 +146,27 @@ def chosen_steps(active: ActiveSteps, steps: int, generator: torch.Generator | N
     return sorted(torch.randperm(steps, generator=generator)[:k].tolist())
 
 
-def check_active(active: object) -> None:
-    """Refuse what names no steps, whatever T is.
+def named_steps(active: object) -> ActiveSteps:
+    """Active steps as a word, a number or a list of Python's, whatever T is.
 
     Raises
     ------
     ConfigError
-        The message says what there is.
+        For what names no steps.
+
+    >>> named_steps(torch.tensor([2, 5])), named_steps(np.int64(3))
+    ([2, 5], 3)
     """
-    if isinstance(active, str):
-        known = active == "all" or _DRAWN.fullmatch(active) is not None
-    elif _is_step(active):
-        known = active >= 1
-    else:
-        known = isinstance(active, Sequence) and len(active) > 0 and all(map(_is_step, active))
-    if not known:
-        raise ConfigError("active_steps", got=repr(active), expected=_EXPECTED)
+    if isinstance(active, str) and (active == "all" or _DRAWN.fullmatch(active)):
+        return active
+    found = active.tolist() if isinstance(active, Tensor | np.ndarray | np.generic) else active
+    if _is_step(found) and found >= 1:
+        return int(found)
+    if isinstance(found, Iterable) and not isinstance(found, str):
+        steps = list(found)
+        if steps and all(map(_is_step, steps)):
+            return [int(t) for t in steps]
+    raise ConfigError("active_steps", got=repr(active), expected=_EXPECTED)
 
 
 def _is_step(value: object) -> TypeGuard[int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ...errors import ConfigError
-from ..moves import followed
+from ..moves import followed, in_groups
 from .draws import substreams
 
 
@@ -40,6 +40,10 @@ class Compose:
         for part, own in zip(self.parts, substreams(generator, self.parts), strict=True):
             batch = part(batch, own)
         return batch
+
+    def in_groups(self, groups: int) -> Compose:
+        """The same, its parts with so many groups where they left them open."""
+        return replace(self, parts=[in_groups(part, groups) for part in self.parts])
 
     def with_lengths(
         self, batch: Tensor, lengths: Tensor, generator: torch.Generator
