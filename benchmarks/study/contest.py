@@ -61,8 +61,9 @@ _AUTO = ("rule.votes=auto",)
 _AUTO_TUNED = (
     "nothing; that validation decides on votes was thought of after the test of `tess_plus` with\n"
     "all votes, and the layers' own predictions on validation, had been read; its validation\n"
-    "accuracy is the better of two readings. On CIFAR-10 it has no grid of its own but the step\n"
-    "size of `tess_plus` with all votes, with whose weights it is trained: no vote is heard there"
+    "accuracy is the better of two readings. On CIFAR-10 it has no grid of its own: training\n"
+    "hears no vote, so that it is trained as `tess_plus` with all votes is, whose step size it\n"
+    "has, chosen by validation with all votes"
 )
 _BASIS = ("rule.votes=false", "model.norm_momentum=none")
 _BASIS_TUNED = (
@@ -153,7 +154,7 @@ def rules_of(place: str) -> tuple[str, ...]:
 def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
     """Every step size for each PLACE/RULE."""
     for place, rule, source, settings in sources(wanted):
-        if _has_its_grid_from(place, rule):
+        if _whose_grid(place, rule):
             continue
         short = (f"epochs={GRID_EPOCHS[place]}",) if place in GRID_EPOCHS else ()
         for lr in steps(place):
@@ -165,7 +166,7 @@ def grid_jobs(wanted: Iterable[str]) -> Iterator[Job]:
 def finalist_jobs(wanted: Iterable[str]) -> Iterator[Job]:
     """The best of a shortened grid at full length, of each PLACE/RULE whose grid is whole."""
     for place, rule, source, settings in sources(wanted):
-        if place in GRID_EPOCHS and not _has_its_grid_from(place, rule):
+        if place in GRID_EPOCHS and not _whose_grid(place, rule):
             for lr in finalists(grid_of(place, rule), place):
                 changes = (*settings, f"lr={lr!r}")
                 plugin = CONTESTANTS[rule].plugin
@@ -219,14 +220,14 @@ def finalists(found: dict[float, float], place: str) -> list[float]:
     return sorted(found, key=lambda lr: (-found[lr], lr))[:FINALISTS]
 
 
-def _has_its_grid_from(place: str, rule: str) -> str:
-    """The entry that is trained alike, where runs are long; "" for a grid of its own."""
+def _whose_grid(place: str, rule: str) -> str:
+    """The entry whose grid an entry has, where runs are long; "" for its own."""
     return CONTESTANTS[rule].long_as if place in GRID_EPOCHS else ""
 
 
 def chosen(place: str, rule: str) -> float | None:
     """The best step size, the smaller of equal ones; None until all runs it takes are there."""
-    rule = _has_its_grid_from(place, rule) or rule
+    rule = _whose_grid(place, rule) or rule
     best = finalists(grid_of(place, rule), place)
     if not best or place not in GRID_EPOCHS:
         return best[0] if best else None

@@ -231,6 +231,20 @@ def test_the_test_split_is_for_rules_with_a_whole_grid(
     assert "there are cifar10/bptt" in capsys.readouterr().err
 
 
+def test_an_entry_that_is_trained_as_another_has_its_step_size_where_runs_are_long(
+    study: dict[str, ModuleType],
+) -> None:
+    contest, name = study["contest"], "tess_plus-auto"
+    for place, own in (("cifar10", False), ("keywords-fc", True)):
+        jobs = [*contest.grid_jobs([f"{place}/{name}"])]
+        assert bool(jobs) is own
+        assert not [*contest.finalist_jobs([f"{place}/{name}"])]
+    assert contest.chosen("cifar10", name) == contest.chosen("cifar10", "tess_plus") == 0.01
+    jobs = [*contest.final_jobs([f"cifar10/{name}"])]
+    assert [job.seed for job in jobs] == [1, 2, 3]
+    assert all({"lr=0.01", "rule.votes=auto"} <= set(job.settings) for job in jobs)
+
+
 @pytest.mark.usefixtures("ideas")
 def test_the_ablation_turns_one_knob_at_a_time(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -110,7 +110,9 @@ class Table:
             [f"Settings changed in every run: {' '.join(self.settings)}."] if self.settings else []
         )
         scaled = [NOTE] if self.scale == "small" else []
-        return [*own, *COMMON, *scaled, *DIFFERS[self.paper], *self._revisions()]
+        one = ["One seed: what another would change is not known; --seeds has more."]
+        alone = one if self.seeds == 1 else []
+        return [*own, *COMMON, *scaled, *alone, *DIFFERS[self.paper], *self._revisions()]
 
     def _revisions(self) -> list[str]:
         found = sorted({str(run["revision"]) for row in self.rows for run in row.runs.values()})

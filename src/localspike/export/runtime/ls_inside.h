@@ -110,7 +110,7 @@ static inline ls_value arrives(const ls_layer *l, unsigned n) { return (void)l, 
 /* Added where a number may be negative before it is shifted, which is not defined for such. */
 #define LS_HIGH 0x40000000
 
-/* What is left of x. Every step rounds at another place, so that over time nothing is lost; to one
+/* What is left of x. Every step rounds at another place, so that over time little is lost; to one
  * side, what fades would end early or not at all. */
 static inline int32_t decayed(const ls_slot *s, int32_t x, int32_t decay)
 {
