@@ -156,7 +156,8 @@ def test_every_rule_of_the_tables_is_legal_at_every_step_size(
 ) -> None:
     contest, protocol = study["contest"], study["protocol"]
     jobs = list(contest.grid_jobs(contest.names()))
-    points = [len(contest.steps(name.partition("/")[0])) for name in contest.names()]
+    own = [name for name in contest.names() if name != "cifar10/tess_plus-auto"]
+    points = [len(contest.steps(name.partition("/")[0])) for name in own]
     assert len({job.record for job in jobs}) == len(jobs) == sum(points) > 5 * len(points)
     for job in jobs:
         config = protocol.config_of(job.source, job.settings, job.seed)
