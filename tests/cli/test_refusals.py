@@ -55,7 +55,10 @@ def refused(said: Said, message: str) -> None:
             r"not enough memory: got a request for 320 GB\. Use",
         ),
         (["keywords-tess", "hidden=1000000000000000000"], r"not enough memory\. Use a smaller net"),
-        (["keywords-tess", *SMALL, "active_steps=0"], r"active_steps: got 0; expected the last k"),
+        (
+            ["keywords-tess", *SMALL, "active_steps=0"],
+            r"active_steps: got 0; expected .* the last k >= 1",
+        ),
         (
             ["keywords-tess", *SMALL, "active_steps=13"],
             r"got 13; expected the last k <= 12, or 'all'",

@@ -105,7 +105,7 @@ def test_width_of_the_published_net() -> None:
         ("threshold=0", r"LIF threshold: got 0\.0; expected a finite θ > 0\. Change the neuron's"),
         ("reset_by=-1", r"LIF reset_by: got -1\.0; expected a finite r >= 0.*Leave reset_by out"),
         ("loss.scale=0", r"loss\.scale: got 0\.0; expected a factor > 0"),
-        ("loss.scale=-1", r"loss\.scale: got -1\.0"),
+        ("loss.scale=-1", r"scale of a loss: got -1\.0"),
         ("class_weights=1,-2", r"class_weights: got \(1\.0, -2\.0\).*Give one number per class"),
         ("lr=inf", r"optimizer\.lr is not finite: got inf; expected a finite number"),
         ("lr=1e400", r"optimizer\.lr is not finite: got 1e400"),

@@ -288,8 +288,8 @@ def test_impossible_settings(options: dict, text: str) -> None:
 @pytest.mark.parametrize(
     ("steps", "text"),
     [
-        (0, r"active_steps: got 0; expected the last k >= 1 steps"),
-        ("none", r"active_steps: got none; expected 'all', the last k, a sequence"),
+        (0, r"active_steps: got 0; expected .* the last k >= 1"),
+        ("none", r"active_steps: got 'none'; expected 'all', the last k >= 1, a seq"),
         (13, r"asks for more steps than there are: got 13; expected the last k <= 12, or 'all'"),
         ("every-13", r"active_steps skips more steps than there are: got every-13; expected k <="),
         ([3, 12], r"active_steps name steps that do not exist: got \[12\]; expected 0\.\.11"),

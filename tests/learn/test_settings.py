@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from torch import Tensor
 from helpers import batch
 from localspike import CrossEntropy, FiringRate, Learner, SquaredError, models, rules
 from localspike.errors import CheckpointError, ConfigError, IllegalError
-from localspike.learn.schedule import Update
 from localspike.nn import LIF, CubaLIF, Linear, Network, Readout, Spiking
 from localspike.rules import (
     Backprop,
@@ -69,7 +69,6 @@ def test_inference_mode_ends_backpropagation_through_time_and_no_other_rule() ->
         ({"accumulate": True}, "accumulate: got True"),
         ({"clip_norm": "1"}, "clip_norm: got '1'; expected a norm > 0"),
         ({"clip_norm": float("nan")}, "clip_norm: got nan"),
-        ({"active_steps": []}, r"active_steps: got \[\]"),
         ({"active_steps": [1.5]}, r"active_steps: got \[1\.5\]"),
         ({"active_steps": [True, False]}, r"active_steps: got \[True"),
         ({"active_steps": 2.0}, "active_steps: got 2.0"),
@@ -153,21 +152,23 @@ def test_what_a_learner_is_made_of_stays(name: str) -> None:
     setattr(learner, name, getattr(learner, name))  # the same is no change
 
 
-def test_a_block_with_another_neuron_asks_for_a_new_learner() -> None:
+@pytest.mark.parametrize("rule", [rules.ottt, rules.tess, rules.e_prop])
+@pytest.mark.parametrize("name", ["hidden2", "readout"])
+def test_neurons_that_are_changed_take_their_traces_along(
+    rule: Callable[[], Rule], name: str
+) -> None:
     net = small()
-    learner = Learner(net, rules.ottt())
+    learner = Learner(net, rule(), schedule="streaming")
     frames, labels = batch(net, 12)
-    net.blocks["hidden2"].neuron = LIF(decay=0.9)
-    for call in (lambda: learner.gradient(frames, labels), lambda: learner.stream(frames[0])):
-        with pytest.raises(
-            IllegalError, match=r"'hidden2' has another neuron.*decay=0\.9.*new lea"
-        ):
-            call()
-    Learner(net, rules.ottt()).gradient(frames, labels)
-    net = small()
-    learner = Learner(net, rules.ottt())
-    net.blocks["hidden2"].neuron = copy.copy(net.blocks["hidden2"].neuron)  # an equal one
-    learner.gradient(frames, labels)
+    found = []
+    before = learner.gradient(frames, labels).loss
+    block = net.modules_by_name[name]
+    block.neuron = replace(block.neuron, decay=0.9)
+    for one in (learner, Learner(net, rule(), schedule="streaming")):
+        one._zero_grad()
+        assert one.gradient(frames, labels).loss != before
+        found.append([p.grad for p in net.parameters()])
+    assert all(map(torch.equal, *found))
 
 
 # -- what may be set -----------------------------------------------------------------------
@@ -202,22 +203,6 @@ def test_an_optimizer_set_later_trains_what_the_rule_brings() -> None:
     )
     with pytest.raises(ConfigError, match="holds no parameter of this network"):
         learner.optimizer = sgd(small())
-
-
-@pytest.mark.parametrize("update", ["sequence", "step"])
-def test_a_stream_through_a_frozen_net_trains_its_probes(update: Update) -> None:
-    net = small()
-    for p in net.parameters():
-        p.requires_grad_(False)
-    learner = Learner(net, rules.local_loss(), schedule="streaming", update=update)
-    own = list(learner.credit.own_parameters().values())
-    learner.optimizer = torch.optim.SGD(own, lr=0.1)
-    before = [p.detach().clone() for p in own]
-    frames, labels = batch(net, 12)
-    for x in frames:
-        learner.stream(x, labels)
-    learner.end_sequence()
-    assert own and not any(map(torch.equal, before, own))
 
 
 def test_fewer_batches_to_gather_than_are_gathered_step_at_once() -> None:
@@ -310,26 +295,6 @@ def test_a_block_that_nobody_reads(band: MembraneBand | None, momentum: float | 
             block.synapse.gain.mul_(3.0)
     rule = Rule("sent", TwoTrace(None), Backprop(), Triangle(), band)
     assert agree(net, rule, ("streaming", "two_sweep"), fits=2) > 1e-3
-
-
-@pytest.mark.parametrize("schedule", ["layerwise", "streaming"])
-@pytest.mark.parametrize("rule", [rules.tess_plus, rules.local_loss])
-def test_a_frozen_block_still_learns_what_its_signal_brings(
-    rule: Callable[[], Rule], schedule: str
-) -> None:
-    """As a probe does: what a layer says may be trained where the layer itself is not."""
-    net = small()
-    for p in net.blocks["hidden1"].parameters():
-        p.requires_grad_(False)
-    learner = Learner(net, rule(), sgd(net), schedule=schedule)
-    frames, labels = batch(net, 12)
-    own = learner.credit.own_parameters()
-    before = {name: p.detach().clone() for name, p in own.items()}
-    held = [p.detach().clone() for p in net.blocks["hidden1"].parameters()]
-    learner.fit(frames, labels)
-    assert any(name.startswith("hidden1.") for name in own)
-    assert all(not torch.equal(before[name], p) for name, p in own.items())
-    assert all(map(torch.equal, held, net.blocks["hidden1"].parameters()))
 
 
 @pytest.mark.parametrize("active", [5, "every-5", [2, 5, 9]])

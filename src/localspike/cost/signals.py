@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from ..describe import BlockDescription
 from ..errors import IllegalError
-from .view import INPUT, TRAINED, View
+from .view import INPUT, View
 
 PROJECTIONS = ("dfa", "sdfa", "drtp", "symmetric", "adaptive")
 GENERATED = ("integer_square", "balanced_square", "sine_square", "cosine", "hadamard")
 """Bases that are made anew from two indices; no memory holds them."""
+TRAINED = ("trained", "adapted")
 
 
 class Matrices(NamedTuple):

@@ -9,7 +9,6 @@ from ..describe import BlockDescription, Description
 from .setting import Setting
 
 INPUT = "input"
-TRAINED = ("trained", "adapted")
 
 
 class Afferent(NamedTuple):
@@ -75,14 +74,7 @@ class View:
         """True where a signal of the block's own is worked out."""
         if not self.local or block.kind == "readout":
             return False
-        return self.learns(block) or self.trained or bool(self.companions)
-
-    @property
-    def trained(self) -> bool:
-        """True where the signal has tensors of its own that learn, in frozen blocks too."""
-        if self.signal["kind"] == "ClassBasis":
-            return self.signal["basis"] in TRAINED or self.signal["mixing"] != "none"
-        return bool(self.signal["kind"] == "adaptive")
+        return self.learns(block) or bool(self.companions)
 
     def reached(self) -> set[str]:
         """Blocks an error may be sent down to: the first that learns and all behind it."""

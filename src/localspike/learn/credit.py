@@ -48,9 +48,7 @@ class Credit:
         self.bound: dict[str, BoundSignal] = {}
         self.bind()
         self.forget_choice()
-        self._neurons = {name: block.neuron for name, block in net.modules_by_name.items()}
-        self.eligibilities = self._bind_eligibilities()
-        self.recentred = self._find_recentred()
+        self._bind_traces()
 
     def forget_choice(self) -> None:
         """Votes as the rule has them, and nothing chosen."""
@@ -78,22 +76,11 @@ class Credit:
             self.companion = CompanionStream(self.net, signal.companion, self.classes, like)
 
     def follow(self) -> None:
-        """Bind again if the network has been moved or converted since.
-
-        Raises
-        ------
-        IllegalError
-            If a block was given another neuron, whose decays traces do not have.
-        """
-        for name, block in self.net.modules_by_name.items():
-            before = self._neurons[name]
-            if block.neuron is not before and block.neuron != before:
-                raise IllegalError(
-                    f"block {name!r} has another neuron than when the learner was made",
-                    got=block.neuron,
-                    expected=before,
-                    fix="Make a new learner, so that traces and schedule are those of this network",
-                )
+        """Bind again if the network has been moved or converted since, or has other neurons."""
+        neurons = [block.neuron for block in self.net.modules_by_name.values()]
+        if any(a is not b for a, b in zip(neurons, self._neurons, strict=True)):
+            self.bind()  # a readout's leak, which signals know
+            self._bind_traces()
         like = self.net.like
         if (like.dtype, like.device) != self._bound_to:
             self.bind()
@@ -125,6 +112,12 @@ class Credit:
                 fix="Add one, so that a loss is defined",
             )
         return self.net.classes
+
+    def _bind_traces(self) -> None:
+        """Bind the eligibility to every block, with the decays its neurons have now."""
+        self._neurons = [block.neuron for block in self.net.modules_by_name.values()]
+        self.eligibilities = self._bind_eligibilities()
+        self.recentred = self._find_recentred()
 
     def _bind_eligibilities(self) -> dict[str, BoundEligibility]:
         rule, readout = self.rule.eligibility, self.net.readout
@@ -245,14 +238,10 @@ class Credit:
         return whole
 
     def hidden_that_learn(self) -> dict[str, Spiking]:
-        """Blocks that this rule changes anything of: weights, or the signal's own tensors.
-
-        A silent signal changes nothing.
-        """
+        """Blocks whose weights this rule changes: a silent signal changes none."""
         if self.rule.signal.needs == "nothing":
             return {}
-        own = {name for name, bound in self.bound.items() if _trained(bound)}
-        return {name: b for name, b in self.net.blocks.items() if name in own or learns(b)}
+        return {name: block for name, block in self.net.blocks.items() if learns(block)}
 
     def hidden_with_signal(self) -> dict[str, Spiking]:
         """Blocks whose signal is worked out.
@@ -272,10 +261,6 @@ class Credit:
     def readout_learns(self) -> bool:
         """True where the readout takes gradients."""
         return readout_learns(self.net) is not None
-
-
-def _trained(bound: BoundSignal) -> bool:
-    return any(p.requires_grad for p in bound.parameters.values())
 
 
 def _check_rule(rule: Rule, loss: Loss) -> None:

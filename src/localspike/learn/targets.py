@@ -163,8 +163,8 @@ def named_steps(active: object) -> ActiveSteps:
     if _is_step(found) and found >= 1:
         return int(found)
     if isinstance(found, Iterable) and not isinstance(found, str):
-        steps = list(found)
-        if steps and all(map(_is_step, steps)):
+        steps = list(found)  # none at all is a look without learning
+        if all(map(_is_step, steps)):
             return [int(t) for t in steps]
     raise ConfigError("active_steps", got=repr(active), expected=_EXPECTED)
 
