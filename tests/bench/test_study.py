@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import re
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from helpers_study import grid_of_tess, write_record
 from localspike.config.build import build_rule
 from localspike.config.stored import flat
-from localspike.nn import models
 from localspike.nn.init import RATE_BAND
 from localspike.recipes.compare_plan import settle
-from localspike.recipes.plugin import forget, load_plugins
-
-STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
-MODULES = (
-    "jobs", "records", "stats", "trials", "protocol", "contest", "ablation", "parts", "layers",
-    "knobs", "tables", "pictures", "summary", "report", "run", "trial",
-)  # fmt: skip
-
-
-@pytest.fixture
-def study(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
-    monkeypatch.syspath_prepend(str(STUDY))
-    yield {name: importlib.import_module(name) for name in MODULES}
-    for name in (*MODULES, "batchnorm"):
-        sys.modules.pop(name, None)
-    models.MODELS.pop("vgg9_batchnorm", None)  # a model of theirs, registered as it is imported
-
-
-@pytest.fixture
-def ideas(study: dict[str, ModuleType]) -> Iterator[None]:
-    """Rules of `ideas.py`, gone after the test."""
-    plugin = load_plugins([STUDY / "ideas.py"])[0]
-    yield
-    forget(plugin)
 
 
 @pytest.mark.usefixtures("ideas")
@@ -58,13 +31,6 @@ def test_every_trial_changes_one_run_of_the_protocol(study: dict[str, ModuleType
         assert config["training.seed"] == 3 and config["data.limit"] == 10_000, name
         assert config["model.width"] == 0.25 and config["data.steps"] == 4, name
         assert config["training.epochs"] == 12, name
-
-
-def _write(folder: Path, name: str, seed: int, **numbers: object) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    curve = [{"val_accuracy": 0.1 * k} for k in range(5)]
-    record = {"name": name, "seed": seed, "curve": curve, "val_accuracy": 0.4, **numbers}
-    (folder / f"{name}-{seed}.json").write_text(json.dumps(record))
 
 
 def test_trials_have_means_and_paired_differences(study: dict[str, ModuleType]) -> None:
@@ -97,9 +63,9 @@ def test_the_page_is_made_of_records(
     for name, (accuracy, local) in rules.items():
         for lr in study["contest"].steps("nmnist-fc"):
             rated = 0.7 if lr == 3e-3 else 0.3
-            _write(tmp_path / "grid/nmnist-fc", f"{name}-{lr:g}", 0, val_accuracy=rated)
+            write_record(tmp_path / "grid/nmnist-fc", f"{name}-{lr:g}", 0, val_accuracy=rated)
         for seed in (1, 2):
-            _write(
+            write_record(
                 tmp_path / "final/nmnist-fc", name, seed, local=local, test_samples=1000,
                 test_accuracy=accuracy + 0.01 * seed, resumed=False, peak_memory_mib=20.0 + seed,
                 schedule="bptt" if name == "bptt" else "layerwise",
@@ -151,107 +117,11 @@ def test_what_has_a_record_is_not_run_again(
 
 
 @pytest.mark.usefixtures("ideas")
-def test_every_rule_of_the_tables_is_legal_at_every_step_size(
-    study: dict[str, ModuleType],
-) -> None:
-    contest, protocol = study["contest"], study["protocol"]
-    jobs = list(contest.grid_jobs(contest.names()))
-    own = [name for name in contest.names() if name != "cifar10/tess_plus-auto"]
-    points = [len(contest.steps(name.partition("/")[0])) for name in own]
-    assert len({job.record for job in jobs}) == len(jobs) == sum(points) > 5 * len(points)
-    for job in jobs:
-        config = protocol.config_of(job.source, job.settings, job.seed)
-        assert f"-{config.optimizer.options['lr']:g}" in job.name
-        assert "cifar10" not in job.part or config.training.epochs == 4
-        settle(config)
-
-
-def _grid(contest: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """A whole grid of TESS on two places."""
-    monkeypatch.setattr(sys.modules["records"], "RECORDS", folder)
-    for place in ("cifar10", "keywords-fc"):
-        for lr, accuracy in zip(contest.steps(place), (0.2, 0.5, 0.5, 0.4, 0.1, 0.1), strict=False):
-            assert contest.chosen(place, "tess") is None
-            _write(folder / "grid" / place, f"tess-{lr:g}", 0, val_accuracy=accuracy)
-
-
-def test_a_step_size_is_chosen_by_a_whole_grid(
-    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    contest = study["contest"]
-    _grid(contest, monkeypatch, tmp_path)
-    assert contest.chosen("keywords-fc", "tess") == contest.GRID[1]  # the smaller of equals
-    _write(tmp_path / "grid/keywords-fc", "tess_plus-0.1", 0, val_accuracy=0.9)  # another rule's
-    assert contest.chosen("keywords-fc", "tess") == contest.GRID[1]
-    _write(tmp_path / "grid/keywords-fc", "tess-0.0001", 0, val_accuracy=0.6)  # beyond the grid
-    assert contest.chosen("keywords-fc", "tess") == 1e-4
-
-
-def test_a_shortened_grid_sends_its_best_two_to_full_length(
-    study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    contest = study["contest"]
-    monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
-    assert not list(contest.finalist_jobs(["cifar10/tess"]))
-    _grid(contest, monkeypatch, tmp_path)
-    jobs = list(contest.finalist_jobs(["cifar10/tess", "keywords-fc/tess"]))
-    assert [job.name for job in jobs] == ["tess-0.001", "tess-0.003"]
-    assert not any("epochs" in change for job in jobs for change in job.settings)
-    _write(tmp_path / "finalists/cifar10", "tess-0.001", 0, val_accuracy=0.6)
-    assert contest.chosen("cifar10", "tess") is None
-    _write(tmp_path / "finalists/cifar10", "tess-0.003", 0, val_accuracy=0.7)
-    assert contest.chosen("cifar10", "tess") == 3e-3
-
-
-def test_the_test_split_is_for_rules_with_a_whole_grid(
-    study: dict[str, ModuleType],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    run = study["run"]
-    ran: list[list[str]] = []
-    _grid(study["contest"], monkeypatch, tmp_path)
-
-    def runs(line: list[str], check: bool) -> subprocess.CompletedProcess[str]:
-        ran.append(line)
-        return subprocess.CompletedProcess(line, 0)
-
-    monkeypatch.setattr(run.subprocess, "run", runs)
-    for lr, accuracy in ((1e-3, 0.6), (3e-3, 0.5)):
-        _write(tmp_path / "finalists/cifar10", f"tess-{lr:g}", 0, val_accuracy=accuracy)
-    folders = ["--runs", str(tmp_path), "--records", str(tmp_path)]
-    asked = ["final", "cifar10/tess", "cifar10/bptt", "--seeds", "5", *folders]
-    assert run.main(asked) == 0
-    assert "cifar10/bptt is left out" in capsys.readouterr().err
-    assert [("--test" in line, "lr=0.001" in line) for line in ran] == [(True, True)]
-    assert run.main(["grid", "cifar10/bptt", *folders]) == 0
-    assert len(ran) == 6 and not any("--test" in line for line in ran[1:])
-    with pytest.raises(SystemExit):
-        run.main(["grid", "tess", *folders])
-    assert "there are cifar10/bptt" in capsys.readouterr().err
-
-
-def test_an_entry_that_is_trained_as_another_has_its_step_size_where_runs_are_long(
-    study: dict[str, ModuleType],
-) -> None:
-    contest, name = study["contest"], "tess_plus-auto"
-    for place, own in (("cifar10", False), ("keywords-fc", True)):
-        jobs = [*contest.grid_jobs([f"{place}/{name}"])]
-        assert bool(jobs) is own
-        assert not [*contest.finalist_jobs([f"{place}/{name}"])]
-    assert contest.chosen("cifar10", name) == contest.chosen("cifar10", "tess_plus") == 0.01
-    jobs = [*contest.final_jobs([f"cifar10/{name}"])]
-    assert [job.seed for job in jobs] == [1, 2, 3]
-    assert all({"lr=0.01", "rule.votes=auto"} <= set(job.settings) for job in jobs)
-
-
-@pytest.mark.usefixtures("ideas")
 def test_the_ablation_turns_one_knob_at_a_time(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ablation, protocol = study["ablation"], study["protocol"]
-    _grid(study["contest"], monkeypatch, tmp_path)
+    grid_of_tess(study["contest"], monkeypatch, tmp_path)
     jobs = list(ablation.jobs())  # of the place with a grid
     assert {job.part for job in jobs} == {"ablation/keywords-fc"}
     assert len({job.record for job in jobs}) == len(jobs) == 3 * 10
@@ -283,20 +153,13 @@ def test_parts_are_taken_away_from_one_run(
     assert not list(parts.jobs())
 
 
-def test_two_points_of_a_grid_never_look_like_one(study: dict[str, ModuleType]) -> None:
-    found = {1e-3: 0.5720, 3e-3: 0.5724, 1e-2: 0.5}
-    shown = [study["tables"]._point(found, lr, 3e-3) for lr in (3e-4, *found)]
-    assert shown == ["", "57.20", "**57.24**", "50.0"]
-    assert study["tables"]._point({1e-3: 0.572, 3e-3: 0.572}, 1e-3, 1e-3) == "**57.2**"
-
-
 def test_what_compares_samples_has_a_batchs_share_of_its_cost(
     study: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Traces Propagation refuses one sample alone; other rules cost the same either way."""
     tables, contest, protocol = study["tables"], study["contest"], study["protocol"]
     monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
-    _write(
+    write_record(
         tmp_path / "final/cifar10", "tp", 1, test_accuracy=0.4, schedule="streaming",
         resumed=False, peak_memory_mib=10.0,
     )  # fmt: skip
@@ -342,8 +205,8 @@ def test_a_knob_sets_one_thing_of_tess_otherwise(
         assert len(built) == count, place
     monkeypatch.setattr(study["records"], "RECORDS", tmp_path)
     for seed, (usual, other) in {10: (0.5, 0.6), 11: (0.52, 0.63)}.items():
-        _write(tmp_path / "knobs/keywords-fc", "usual", seed, val_accuracy=usual)
-        _write(tmp_path / "knobs/keywords-fc", "pre-0", seed, val_accuracy=other)
+        write_record(tmp_path / "knobs/keywords-fc", "usual", seed, val_accuracy=usual)
+        write_record(tmp_path / "knobs/keywords-fc", "pre-0", seed, val_accuracy=other)
     rows = {row.split(" | ")[0]: row for row in knobs.table({"keywords-fc": "Keywords"})}
     assert "| 51.0 ± 1.4 (2) |  |" in rows["| TESS as it is in the tables"]
     (asked,) = (row for row in rows.values() if "rule.pre_decay=0 |" in row)
@@ -378,7 +241,7 @@ def test_what_layers_say_is_shown_for_both_splits(
             }
             for split, by in (("train", 0.5), ("val", 0.4))
         }
-        _write(tmp_path / "layers/nmnist-conv", "tess_plus", seed, alone=alone)
+        write_record(tmp_path / "layers/nmnist-conv", "tess_plus", seed, alone=alone)
     rows = list(study["layers"].table("nmnist-conv", "N-MNIST"))
     assert rows[2] == "| tess_plus, all layers vote (2) | conv1 | 51.0 ± 1.4 | 41.0 ± 1.4 |"
     assert [row.split(" | ")[1] for row in rows[2:-1]] == ["conv1", "conv2", "readout", "together"]

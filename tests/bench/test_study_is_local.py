@@ -6,20 +6,19 @@ import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from torch import Tensor
 
+from helpers_study import STUDY
 from localspike import Learner
 from localspike.config import RunConfig
 from localspike.config.build import build_learner, build_network
 from localspike.learn.meter import state_bytes
 from localspike.nn.init import calibrate
 
-STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
 LOCAL = ("tess_plus", "tess", "frozen")
 BELOW = ("conv1", "conv2", "conv3", "conv4", "conv5")
 CHANGED = ("conv6", "conv7", "conv8", "readout")

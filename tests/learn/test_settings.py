@@ -100,6 +100,11 @@ def test_settings_of_the_wrong_kind_are_refused(settings: dict[str, object], mes
         (lambda: FiringRate(0.1, float("inf")), "finite strength"),
         (lambda: rules.tess(post_gain=float("nan")), "post_gain: got nan; expected a finite"),
         (lambda: rules.tess(post_gain="1"), "post_gain: got '1'"),  # type: ignore[arg-type]
+        (lambda: rules.tess(post_gain=None), "post_gain: got None"),  # type: ignore[arg-type]
+        (lambda: CrossEntropy(scale="1"), "scale of a loss: got 1"),  # type: ignore[arg-type]
+        (lambda: CrossEntropy(class_weights=2.0), "class_weights: got"),  # type: ignore[arg-type]
+        (lambda: CrossEntropy(class_weights="ab"), "class_weights: got"),  # type: ignore[arg-type]
+        (lambda: CrossEntropy(class_weights=torch.ones(2, 2)), "class_weights: got"),  # type: ignore[arg-type]
     ],
 )
 def test_numbers_that_mean_nothing_are_refused(make: Callable[[], object], message: str) -> None:
@@ -152,6 +157,20 @@ def test_what_a_learner_is_made_of_stays(name: str) -> None:
     setattr(learner, name, getattr(learner, name))  # the same is no change
 
 
+def test_a_neuron_that_is_refused_once_is_refused_again() -> None:
+    net = small()
+    learner = Learner(net, Rule("r", TwoTrace(None), ClassBasis(), Triangle(), None))
+    frames, labels = batch(net, 12)
+    kept = net.blocks["hidden1"].neuron
+    wrong = net.blocks["hidden1"].neuron = copy.copy(kept)
+    object.__setattr__(wrong, "decay", 2.0)  # which no trace can have
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="decay per step"):
+            learner.gradient(frames, labels)
+    net.blocks["hidden1"].neuron = kept
+    learner.gradient(frames, labels)
+
+
 @pytest.mark.parametrize("rule", [rules.ottt, rules.tess, rules.e_prop])
 @pytest.mark.parametrize("name", ["hidden2", "readout"])
 def test_neurons_that_are_changed_take_their_traces_along(
@@ -201,8 +220,10 @@ def test_an_optimizer_set_later_trains_what_the_rule_brings() -> None:
     assert own and all(
         not torch.equal(own[n], p) for n, p in learner.credit.own_parameters().items()
     )
+    held = learner.optimizer
     with pytest.raises(ConfigError, match="holds no parameter of this network"):
         learner.optimizer = sgd(small())
+    assert learner.optimizer is held
 
 
 def test_fewer_batches_to_gather_than_are_gathered_step_at_once() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError, LateWarning
 from .arguments import MAX_TIME, Origin, Partial, check_origin, check_partial, check_positive
-from .events import BinnedEvents, Sensor, cells_of, place_by_time, place_events
+from .events import BinnedEvents, Sensor, cells_of, place_events
 from .formats.recording import Recording, check_recording
 
 MAX_STEPS = 1_000_000
@@ -129,15 +129,10 @@ def bin_events(
     >>> spikes.gather(torch.tensor([0])).sum(dim=(1, 2, 3, 4))
     tensor([1., 1., 0., 0.])
     """
-    binning = ByTime(step_us, steps)
-    _check_steps(steps)
-    offsets = np.asarray(offsets)
-    check_recording(Recording(events, sensor, {}, offsets), "events to bin")
-    _check_weight(weight, len(events), binning)
-    frames = place_by_time(
-        events, offsets, sensor, step_us=int(step_us), steps=int(steps),
-        sample_shape=sample_shape, counts=counts, weight=weight,
-    )  # fmt: skip
+    recording = Recording(events, sensor, {}, np.asarray(offsets))
+    frames = bin_recording(
+        recording, ByTime(step_us, steps), counts=counts, sample_shape=sample_shape, weight=weight
+    ).frames
     if len(events) and not len(frames.place):
         warnings.warn(
             f"all {len(events)} events, from {events['t'].min()} µs on, are later than the last of "

@@ -189,7 +189,7 @@ class Capturing:
         layout, carried = state.carried()
         kept = {} if apply else state.effective_weights(self.engine.net, self._of_net)
         before = gathered(state.gradients)
-        if apply and any(before):  # they are added to in place, though the step may be refused
+        if apply and state.gradients:  # they are added to in place, though the step may be refused
             before = cloned(before)
         found, given = self._given(x, target, kept, before)
         learns = tuple((p.requires_grad, *memory_of(p)) for p in self.parameters)

@@ -126,11 +126,17 @@ def advise(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:
             warnings.warn(f"block {name!r}: {said}", BasisWarning, stacklevel=3)
 
 
-def adopt_own(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:
-    """Let the optimiser train the tensors that a rule's signals bring, as a group of their own.
+def take_optimizer(optimizer: torch.optim.Optimizer | None, credit: Credit) -> None:
+    """Check an optimiser, and let it train what a rule's signals bring, as a group of their own.
 
     They then have its default step size; make a scheduler of step sizes after the learner.
+
+    Raises
+    ------
+    ConfigError
+        If it is not one of this network, or cannot serve gradients in ``.grad``.
     """
+    check_optimizer(credit.net, optimizer)
     own = list(credit.own_parameters().values())
     if optimizer is None or not own:
         return

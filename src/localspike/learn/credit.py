@@ -115,9 +115,10 @@ class Credit:
 
     def _bind_traces(self) -> None:
         """Bind the eligibility to every block, with the decays its neurons have now."""
-        self._neurons = [block.neuron for block in self.net.modules_by_name.values()]
         self.eligibilities = self._bind_eligibilities()
         self.recentred = self._find_recentred()
+        # Last, or what was refused once would be taken for bound at the next step.
+        self._neurons = [block.neuron for block in self.net.modules_by_name.values()]
 
     def _bind_eligibilities(self) -> dict[str, BoundEligibility]:
         rule, readout = self.rule.eligibility, self.net.readout

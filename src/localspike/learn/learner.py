@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,14 +21,13 @@ from .checks import (
     MADE_OF,
     SETTINGS,
     Precision,
-    adopt_own,
     advise,
-    check_optimizer,
     check_saved,
     check_tensors,
     compute_dtype,
     load_own,
     setting,
+    take_optimizer,
 )
 from .credit import Credit
 from .diagnose import all_finite, explain, gradient_norms, state_is_finite
@@ -123,7 +123,7 @@ class Learner(StreamLearning):
         self.update = update
         self.active_steps, self.clip_norm, self.accumulate = active_steps, clip_norm, accumulate
         self.credit = Credit(net, rule, self.loss, firing_rate)
-        self._check_optimizer()
+        take_optimizer(optimizer, self.credit)
         advise(optimizer, self.credit)
         self.dtype, self.precision_reason = compute_dtype(precision, next(net.parameters()).device)
         device = next(net.parameters()).device
@@ -138,7 +138,7 @@ class Learner(StreamLearning):
         self.grad_norms: dict[str, float] = {}
         self._own_stream = None
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what a learner is made of, once it is made: half of it would go on as before."""
         made = "_own_stream" in self.__dict__  # the last thing `__init__` sets
         if made and name in MADE_OF and value is not self.__dict__[name]:
@@ -148,14 +148,9 @@ class Learner(StreamLearning):
             )
         if name in SETTINGS:
             value = setting(name, value, self.update)
-        super().__setattr__(name, value)
         if made and name == "optimizer":
-            self._check_optimizer()
-
-    def _check_optimizer(self) -> None:
-        """The optimiser is one of this network, and trains what the rule brings, too."""
-        check_optimizer(self.net, self.optimizer)
-        adopt_own(self.optimizer, self.credit)
+            take_optimizer(value, self.credit)
+        super().__setattr__(name, value)
 
     # -- whole sequences -------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ that makes its own logits from a class basis.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -23,8 +24,16 @@ def check_scale(scale: float) -> None:
 
     >>> check_scale(0.1)
     """
-    if not 0.0 <= scale < math.inf:
+    if not _is_number(scale) or scale < 0.0:
         raise ConfigError("scale of a loss", got=scale, expected="a finite number >= 0")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a finite number, of any library."""
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        return False
 
 
 class Loss(Protocol):
@@ -83,9 +92,10 @@ class CrossEntropy:
         if self.class_weights is not None:
             given: Any = self.class_weights
             listed = given.tolist() if isinstance(given, Tensor) else given
-            object.__setattr__(self, "class_weights", tuple(listed))
+            kept = tuple(listed) if isinstance(listed, Iterable) else (None,)
+            object.__setattr__(self, "class_weights", kept)
         check_scale(self.scale)
-        if not all(0.0 <= w < math.inf for w in self.class_weights or ()):
+        if not all(_is_number(w) and w >= 0.0 for w in self.class_weights or ()):
             raise ConfigError(
                 "class_weights",
                 got=self.class_weights,

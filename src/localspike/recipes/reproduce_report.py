@@ -14,6 +14,7 @@ from .protocols import COMMON, DIFFERS
 from .published import Number
 from .small import NOTE
 
+ONE_SEED = "One seed: what another would change is not known; --seeds takes more."
 HEAD = ("data", "net", "rule", "paper", "ours", "n", "difference", "note")
 
 
@@ -110,8 +111,7 @@ class Table:
             [f"Settings changed in every run: {' '.join(self.settings)}."] if self.settings else []
         )
         scaled = [NOTE] if self.scale == "small" else []
-        one = ["One seed: what another would change is not known; --seeds has more."]
-        alone = one if self.seeds == 1 else []
+        alone = [ONE_SEED] if self.seeds == 1 else []
         return [*own, *COMMON, *scaled, *alone, *DIFFERS[self.paper], *self._revisions()]
 
     def _revisions(self) -> list[str]:

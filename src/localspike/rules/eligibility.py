@@ -213,7 +213,11 @@ def check_gain(name: str, value: Any) -> None:
 
     >>> check_gain("post_gain", -1)
     """
-    if isinstance(value, str) or not math.isfinite(value):
+    try:
+        known = math.isfinite(value)
+    except (TypeError, ValueError, RuntimeError):
+        known = False
+    if not known:
         raise ConfigError(name, got=repr(value), expected="a finite number")
 
 
