@@ -11,6 +11,11 @@ from contest import CONTESTANTS
 from matplotlib.figure import Figure
 from records import Record, records
 
+from localspike.plot import style
+
+_COLOURS = (style.BLUE, style.ORANGE, style.RED, style.PURPLE, style.GREEN, style.SKY, style.INK)
+_LINES = ("-", "--", ":")  # where there are more rows than colours
+
 Points = dict[str, list[float]]
 """Accuracies in per cent by setting."""
 NAMES = {
@@ -79,20 +84,33 @@ def _panel(axes: Any, points: Points, settings: tuple[str, ...], usual: str) -> 
 
 
 def curve_figure(place: str) -> Figure:
-    """Validation accuracy after every epoch of the final runs, seed by seed."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    found = records(f"final/{place}")
-    for color, (name, entrant) in enumerate(CONTESTANTS.items()):
-        for i, record in enumerate(found.get(name, {}).values()):
-            values = [100 * point["val_accuracy"] for point in record["curve"]]
-            label = entrant.title if i == 0 else None
-            axes.plot(range(1, len(values) + 1), values, color=f"C{color}", lw=1.2, label=label)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("validation accuracy, %")
-    axes.legend(frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+    """Validation accuracy after every epoch of the final runs: the seeds' mean and their range."""
+    found = {n: list(by.values()) for n, by in records(f"final/{place}").items() if by}
+    shown = [(name, c.title) for name, c in CONTESTANTS.items() if name in found]
+    colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(shown))]
+    with style.canvas(8.4, 4.4) as figure:
+        axes = figure.subplots()
+        ends = []
+        for i, (name, _) in enumerate(shown):
+            curves = [[100 * point["val_accuracy"] for point in r["curve"]] for r in found[name]]
+            ends.append(_mean_curve(axes, curves, colours[i], _LINES[i // len(_COLOURS)]))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("validation accuracy, %")
+        style.whole_numbers(axes.xaxis)
+        last = axes.get_lines()[0].get_xdata()[-1]
+        style.label_ends(axes, last, [title for _, title in shown], ends, colours)
     return figure
+
+
+def _mean_curve(axes: Any, curves: list[list[float]], colour: str, line: str) -> float:
+    """Draws them and says where their mean ends."""
+    by_epoch = list(zip(*curves, strict=True))
+    epochs = range(1, len(by_epoch) + 1)
+    means = [statistics.mean(values) for values in by_epoch]
+    low, high = [min(v) for v in by_epoch], [max(v) for v in by_epoch]
+    axes.fill_between(epochs, low, high, color=colour, alpha=0.15, lw=0)
+    axes.plot(epochs, means, color=colour, lw=1.4, linestyle=line)
+    return means[-1]
 
 
 def save(figure: Figure, path: Path) -> None:
