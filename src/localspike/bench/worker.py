@@ -5,19 +5,16 @@ python -m localspike.bench.worker '{"net": "mlp", "batch": 32, "steps": 100, "me
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import platform
 import signal
 import sys
-from contextlib import suppress
 from typing import Any, TextIO
 
 import torch
 
 from ..errors import LocalspikeError
-from ..learn.memory import high_water_mib, restart_high_water
+from ..learn.memory import high_water_mib, release_heap, restart_high_water
 from .job import Job
 from .methods import build
 from .serving import say, serve, timed
@@ -75,9 +72,7 @@ def _work(job: Job, answers: TextIO) -> None:
 
 def _settled(device: torch.device) -> float:
     """Memory in use once what building has freed is given back, in MiB."""
-    gc.collect()
-    with suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    release_heap()
     return restart_high_water(device)
 
 

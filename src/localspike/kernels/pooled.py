@@ -66,15 +66,24 @@ def scan(currents: Tensor, v: Tensor | None, dynamics: Dynamics) -> Pooled:
     for part in parts:
         key = (part.stop - part.start, v is None, currents.stride(0) == 0)
         starts.append(v)
-        *found, v = kernel(
+        *found, last = kernel(
             currents[part], v, _still(small), key=(*key, currents.dtype, currents.device)
         )
+        v = _interleaved(last, size)
         for all_of_it, values in zip(joined, found, strict=True):
             all_of_it.add(part, values)
     assert v is not None  # T ≥ 1
     slopes = Slopes(currents, parts, tuple(starts), dynamics)
     out, which, spikes = (x.whole() for x in joined)
     return Pooled(out, which, spikes, slopes, v)
+
+
+def _interleaved(places: Tensor, size: int) -> Tensor:
+    """[R, size, Q, size, C] of the windows' places one by one, [size², R, Q, C].
+
+    A copy by itself: a compiled kernel that also puts places side by side takes far longer for it.
+    """
+    return places.unflatten(0, (size, size)).permute(2, 0, 3, 1, 4).contiguous()
 
 
 def _still(small: Tensor) -> Tensor:
@@ -99,11 +108,11 @@ def _kernel(dynamics: Dynamics, size: int) -> Kernel:
             fired.append(spikes)
             last.append(after)
         counts = [sum(step[1:], step[0]) + still for step in zip(*fired, strict=True)]
-        out = torch.stack([(n > 0).to(currents.dtype) for n in counts])
+        # By way of a wide number: machine code makes a narrow one of a comparison very slowly.
+        out = torch.stack([(n > 0).to(n.dtype).to(currents.dtype) for n in counts])
         which = torch.stack([_first(step, still) for step in zip(*fired, strict=True)])
         spikes_of = torch.stack([n.to(torch.uint8) for n in counts])
-        rows = [torch.stack(last[i * size : (i + 1) * size], 2) for i in range(size)]
-        return out, which, spikes_of, torch.stack(rows, 1)
+        return out, which, spikes_of, torch.stack(last)
 
     return Kernel(run)
 

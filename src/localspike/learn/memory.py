@@ -1,7 +1,13 @@
-"""Peak memory: the rise of a high-water mark over its value once net and data are built."""
+"""Peak memory: the rise of a high-water mark over its value once net and data are built.
+
+And what becomes of memory that is freed.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import os
 import re
 import resource
 import sys
@@ -11,6 +17,10 @@ from pathlib import Path
 import torch
 
 MIB = 2**20
+
+# glibc's numbers for mallopt (malloc.h), and what they are set to: no block is mapped by itself,
+# nothing at the heap's end is given back, and the heap grows in large pieces.
+_KEPT = {-4: 0, -1: -1, -2: 64 * MIB}
 
 
 def high_water_mib(device: torch.device | None = None) -> float:
@@ -42,3 +52,29 @@ def restart_high_water(device: torch.device | None = None) -> float:
     ):  # not Linux, or not allowed: the mark stays, and a rise is a lower bound
         Path("/proc/self/clear_refs").write_text("5")
     return high_water_mib(device)
+
+
+def release_heap() -> None:
+    """Give freed memory back to the system, where the C library can.
+
+    What building has freed would serve training unseen, and its rise would come out too small.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_heap() -> bool:
+    """From now on let this process keep what it frees; says whether it will.
+
+    glibc maps a large tensor's memory anew at every step, and the system clears it page by page: a
+    sixth of a step's time. Where the user has settings of his own (``MALLOC_…``,
+    ``GLIBC_TUNABLES``), or another C library is in use, all stays as it is.
+    """
+    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return False
+    with suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        if hasattr(library, "gnu_get_libc_version"):
+            return all([library.mallopt(number, to) for number, to in _KEPT.items()])
+    return False

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import math
 import os
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from ..config.build import load_split, test_feed
 from ..data import Dataset
 from ..errors import CheckpointError, ConfigError, MissingDependencyError
 from ..learn.evaluation import evaluate
-from ..learn.memory import high_water_mib, restart_high_water
+from ..learn.memory import high_water_mib, keep_heap, release_heap, restart_high_water
 from ..learn.metrics import read_journal
 from ..learn.trainer import Trainer
 from .begin import Say, begun
@@ -99,6 +96,7 @@ def train(
     ) as run:
         session, trainer = run
         release_heap()
+        keep_heap()
         before = restart_high_water(session.device)
         trainer.run()
         rise = high_water_mib(session.device) - before
@@ -108,16 +106,6 @@ def train(
         if figures:
             draw_figures(session, folder, test, result, say)
     return result
-
-
-def release_heap() -> None:
-    """Give freed memory back to the system, where the C library can.
-
-    What calibration has freed would serve training unseen, and its rise would come out too small.
-    """
-    gc.collect()
-    with suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def finish(session: Session, trainer: Trainer, test: Dataset, rise: float) -> Result:

@@ -1,0 +1,116 @@
+"""A process that trains keeps what it frees; what it measures of itself is not blurred by that."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localspike.config import override
+from localspike.learn import memory
+from localspike.recipes import recipe, run
+
+GLIBC = platform.libc_ver()[0] == "glibc"
+needs_glibc = pytest.mark.skipif(not GLIBC, reason="the C library is not glibc")
+
+FAULTS = """
+import resource
+import torch
+from localspike.learn.memory import keep_heap, release_heap
+
+if ASKED:
+    print(keep_heap())
+else:
+    print(None)
+
+def steps(n):
+    for _ in range(n):
+        a = torch.ones(1 << 21)
+        b = a + 1
+        del a, b
+
+steps(3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+steps(10)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 2**20
+
+held = resident()
+release_heap()
+print(held - resident())
+"""
+
+
+def _clean_environment() -> dict[str, str]:
+    ours = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def _faults(asked: bool, **more: str) -> tuple[str, int, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS.replace("ASKED", str(asked))],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={**_clean_environment(), **more},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer, faults, released = done.stdout.split()
+    return answer, int(faults), float(released)
+
+
+@needs_glibc
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_big_tensors_cost_no_page_faults_once_the_heap_is_kept() -> None:
+    pages = 10 * 2 * (1 << 23) // os.sysconf("SC_PAGE_SIZE")  # two tensors of 8 MiB, ten times
+    _, plain, _ = _faults(asked=False)
+    answer, kept, released = _faults(asked=True)
+    assert answer == "True"
+    assert plain > pages / 20, "a system whose pages are so large has nothing to save"
+    assert kept < plain / 20
+    assert released > 15, "what is kept can still be given back when a measurement begins"
+
+
+@needs_glibc
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_settings_of_the_user_s_own_stand(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "2" if name.startswith("MALLOC") else "glibc.malloc.arena_max=2")
+    monkeypatch.setattr(memory.ctypes, "CDLL", _must_not_be_asked)
+    assert memory.keep_heap() is False
+
+
+def _must_not_be_asked(*_: object) -> object:
+    raise AssertionError("the C library was asked")
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in set(os.environ) - set(_clean_environment()):
+        monkeypatch.delenv(name)
+
+    def none(_: object) -> object:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
+    assert memory.keep_heap() is False
+    memory.release_heap()
+    monkeypatch.setattr(memory.ctypes, "CDLL", none)
+    assert memory.keep_heap() is False
+    memory.release_heap()
+
+
+def test_a_run_keeps_its_heap_after_giving_back_what_building_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(run, "release_heap", lambda: order.append("release"))
+    monkeypatch.setattr(run, "keep_heap", lambda: order.append("keep"))
+    monkeypatch.setattr(run, "restart_high_water", lambda _: order.append("mark") or 0.0)
+    settings = ["data.limit=60", "epochs=1", "hidden=20"]
+    run.train(
+        override(recipe("keywords-tess"), settings), tmp_path / "run", bar=False, figures=False
+    )
+    assert order == ["release", "keep", "mark"]
