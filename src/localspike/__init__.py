@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import learn, nn, rules
-    from .learn import FPTT, CrossEntropy, FiringRate, Learner, SquaredError
+    from .learn import FPTT, CrossEntropy, FiringRate, Learner, SquaredError, keep_heap
     from .nn import models
     from .recipes.interchange import read_nir, write_nir, write_onnx
 
@@ -16,6 +16,7 @@ __all__ = [
     "FiringRate",
     "Learner",
     "SquaredError",
+    "keep_heap",
     "learn",
     "models",
     "nn",
@@ -24,7 +25,8 @@ __all__ = [
     "write_nir",
     "write_onnx",
 ]
-_HOMES = dict.fromkeys(("FPTT", "CrossEntropy", "FiringRate", "Learner", "SquaredError"), ".learn")
+_LEARN = ("FPTT", "CrossEntropy", "FiringRate", "Learner", "SquaredError", "keep_heap")
+_HOMES = dict.fromkeys(_LEARN, ".learn")
 _HOMES["models"] = ".nn"
 _HOMES |= dict.fromkeys(("read_nir", "write_nir", "write_onnx"), ".recipes.interchange")
 

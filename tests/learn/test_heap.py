@@ -29,13 +29,13 @@ else:
 
 def steps(n):
     for _ in range(n):
-        a = torch.ones(1 << 21)
+        a = torch.ones(1 << 24)  # 64 MiB: glibc maps what is larger than 32 by itself, always
         b = a + 1
         del a, b
 
 steps(3)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-steps(10)
+steps(4)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def resident():
@@ -66,13 +66,13 @@ def _faults(asked: bool, **more: str) -> tuple[str, int, float]:
 @needs_glibc
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_big_tensors_cost_no_page_faults_once_the_heap_is_kept() -> None:
-    pages = 10 * 2 * (1 << 23) // os.sysconf("SC_PAGE_SIZE")  # two tensors of 8 MiB, ten times
+    pages = 4 * 2 * (1 << 26) // os.sysconf("SC_PAGE_SIZE")  # two tensors, four times
     _, plain, _ = _faults(asked=False)
     answer, kept, released = _faults(asked=True)
     assert answer == "True"
     assert plain > pages / 20, "a system whose pages are so large has nothing to save"
-    assert kept < plain / 20
-    assert released > 15, "what is kept can still be given back when a measurement begins"
+    assert kept < plain / 4
+    assert released > 60, "what is kept can still be given back when a measurement begins"
 
 
 @needs_glibc

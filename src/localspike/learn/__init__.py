@@ -5,6 +5,7 @@ from .fptt import FPTT
 from .hearing import choose_votes, opinions
 from .learner import Learner
 from .loss import CrossEntropy, SquaredError
+from .memory import keep_heap
 from .online import online
 from .outcome import Result
 from .probe import Probe
@@ -20,6 +21,7 @@ __all__ = [
     "Result",
     "SquaredError",
     "choose_votes",
+    "keep_heap",
     "online",
     "opinions",
 ]
