@@ -78,15 +78,24 @@ def train(records: Sequence[Record]) -> str:
     """A row per record: our time, and the ratios with the range over the rounds."""
     head = ["net", "ours, ms/step", *RATIOS.values(), "SpikingJelly BPTT / ours, both float32"]
     rows, notes = [], []
+    several = len({_machine(record) for record in records}) > 1
     for record in records:
         best = record["best_precision"]
         took = record["methods"][f"tess {best}"]["step_s"]["median"]
         net = f"{record['title']}, B={record['batch']}, T={record['steps']}, n={record['rounds']}"
+        net += f"; {_machine(record)}" if several else ""
         cells = [*(_ratio(record, key) for key in RATIOS), _plainly(record)]
         rows.append([net, f"{milliseconds(took)} ({best})", *cells])
         reasons = dict.fromkeys(record["missing"].values())
         notes += [f"{record['title']}: {reason}" for reason in reasons]
     return "\n\n".join([table(head, rows), *notes, *map(source, records)])
+
+
+def _machine(record: Record) -> str:
+    """The processor, and what it has for products in bfloat16: the best of it."""
+    names = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 bf16"}
+    units = [name for flag, name in names.items() if flag in record["hardware"].get("flags", [])]
+    return f"{record['hardware']['processor']}, {units[0] if units else 'no units for bf16'}"
 
 
 def _plainly(record: Record) -> str:
