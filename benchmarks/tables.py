@@ -92,7 +92,9 @@ def train(records: Sequence[Record]) -> str:
 
 
 def _machine(record: Record) -> str:
-    """The processor, and what it has for products in bfloat16: the best of it."""
+    """The accelerator; or the processor and the best it has for products in bfloat16."""
+    if record.get("device") == "cuda":
+        return ", ".join(record["hardware"]["accelerators"])
     names = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 bf16"}
     units = [name for flag, name in names.items() if flag in record["hardware"].get("flags", [])]
     return f"{record['hardware']['processor']}, {units[0] if units else 'no units for bf16'}"

@@ -87,30 +87,28 @@ def curve_figure(place: str) -> Figure:
     """Validation accuracy after every epoch of the final runs: the seeds' mean and their range."""
     found = {n: list(by.values()) for n, by in records(f"final/{place}").items() if by}
     shown = [(name, c.title) for name, c in CONTESTANTS.items() if name in found]
-    colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(shown))]
     with style.canvas(8.4, 4.4) as figure:
         axes = figure.subplots()
-        ends = []
-        for i, (name, _) in enumerate(shown):
+        for i, (name, title) in enumerate(shown):
             curves = [[100 * point["val_accuracy"] for point in r["curve"]] for r in found[name]]
-            ends.append(_mean_curve(axes, curves, colours[i], _LINES[i // len(_COLOURS)]))
+            line, colour = divmod(i, len(_COLOURS))
+            _mean_curve(axes, curves, title, color=_COLOURS[colour], linestyle=_LINES[line])
         axes.set_xlabel("epoch")
         axes.set_ylabel("validation accuracy, %")
         style.whole_numbers(axes.xaxis)
-        last = axes.get_lines()[0].get_xdata()[-1]
-        style.label_ends(axes, last, [title for _, title in shown], ends, colours)
+        # From the top down as they end.
+        last = {line: line.get_ydata()[-1] for line in axes.get_lines()}
+        order = sorted(last, key=last.__getitem__, reverse=True)
+        figure.legend(handles=order, loc="outside right center", handlelength=3)
     return figure
 
 
-def _mean_curve(axes: Any, curves: list[list[float]], colour: str, line: str) -> float:
-    """Draws them and says where their mean ends."""
+def _mean_curve(axes: Any, curves: list[list[float]], title: str, **look: str) -> None:
     by_epoch = list(zip(*curves, strict=True))
     epochs = range(1, len(by_epoch) + 1)
-    means = [statistics.mean(values) for values in by_epoch]
     low, high = [min(v) for v in by_epoch], [max(v) for v in by_epoch]
-    axes.fill_between(epochs, low, high, color=colour, alpha=0.15, lw=0)
-    axes.plot(epochs, means, color=colour, lw=1.4, linestyle=line)
-    return means[-1]
+    axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, lw=0)
+    axes.plot(epochs, [statistics.mean(v) for v in by_epoch], lw=1.4, label=title, **look)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -189,6 +189,7 @@ def page() -> Iterator[str]:
         yield from tables.accuracy(place)
     if records("final/cifar10"):
         yield "![Validation curves of the final runs on CIFAR-10](results_curves.png)\n"
+        yield "Lines are means over seeds, bands reach from the least to the greatest of them.\n"
     yield TUNED.format(
         plus=CONTESTANTS["tess_plus"].tuned,
         auto=CONTESTANTS["tess_plus-auto"].tuned,

@@ -58,6 +58,19 @@ def accuracy(place: str) -> Iterator[str]:
     yield ""
     yield from _gap(found)
     yield from _slope(found)
+    yield from _machines(found)
+
+
+def _machines(found: dict[str, dict[int, Record]]) -> Iterator[str]:
+    """Which runs of a table were made on which processor, where that differs."""
+    rows: dict[str, list[str]] = {}
+    for name, entrant in CONTESTANTS.items():
+        for processor in sorted({r["hardware"]["processor"] for r in found.get(name, {}).values()}):
+            rows.setdefault(processor, []).append(entrant.title)
+    if len(rows) > 1:
+        made = ". ".join(f"{processor}: {'; '.join(titles)}" for processor, titles in rows.items())
+        yield f"Made on several machines. {made}."
+        yield ""
 
 
 def _gap(found: dict[str, dict[int, Record]]) -> Iterator[str]:

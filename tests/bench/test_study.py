@@ -78,6 +78,14 @@ def test_the_page_is_made_of_records(
     assert "| BPTT | 30.0 | 30.0 | **70.0** | 30.0 | 30.0 |" in text
     assert "| layerwise | " in rows["| tess_plus, all layers vote"]  # of the last table: cost
     assert rows["| BPTT"].endswith("| 22 |")  # 21.5
+    assert "several machines" not in text
+    write_record(
+        tmp_path / "final/nmnist-fc", "tess", 2, local=True, test_samples=1000, test_accuracy=0.82,
+        resumed=False, peak_memory_mib=22.0, schedule="layerwise", hardware={"processor": "B"},
+    )  # fmt: skip
+    elsewhere = "\n".join(study["tables"].accuracy("nmnist-fc"))
+    both = "A: BPTT; tess_plus, all layers vote; TESS, local only. B: TESS, local only."
+    assert f"Made on several machines. {both}" in elsewhere
     made = study["summary"].filled("before <!-- study -->old<!-- /study --> after")
     assert "old" not in made and made.startswith("before ") and made.endswith(" after")
     assert "| 91.5 ± 0.7 (2) | 89.5 ± 0.7 (2) | 81.5 ± 0.7 (2) |" in made

@@ -123,6 +123,19 @@ def test_a_ratio_that_is_null_is_a_dash_with_its_reason(tables: ModuleType) -> N
     assert "vs_spikingjelly: none. run make bench-peers" in train_text(trained(missing=True))
 
 
+def test_machines_are_told_apart_where_there_are_several(tables: ModuleType) -> None:
+    one, other, card = (json.loads(json.dumps(trained())) for _ in range(3))
+    one["hardware"] |= {"processor": "A", "flags": ["avx512_bf16", "amx_bf16"]}
+    other["hardware"] |= {"processor": "B", "flags": []}
+    card["hardware"] |= {"processor": "B", "accelerators": ["a card"]}
+    card["device"] = "cuda"
+    alone = tables.train([one, one])
+    assert "n=7 |" in alone and "AMX" not in alone
+    together = tables.train([one, other, card])
+    for named in ("n=7; A, AMX |", "n=7; B, no units for bf16 |", "n=7; a card |"):
+        assert named in together
+
+
 def test_without_a_record_no_figure_stays(tables: ModuleType) -> None:
     made = tables.rewritten(page("stream", "train"), [trained()])
     assert "old figures" not in made

@@ -19,8 +19,9 @@ import torch
 MIB = 2**20
 
 # glibc's numbers for mallopt (malloc.h), and what they are set to: no block is mapped by itself,
-# nothing at the heap's end is given back, and the heap grows in large pieces.
-_KEPT = {-4: 0, -1: -1, -2: 64 * MIB}
+# nothing at the heap's end is given back, the heap grows in large pieces, and threads started from
+# now on share it (a heap of their own would map large blocks all the same).
+_KEPT = {-4: 0, -1: -1, -2: 64 * MIB, -8: 1}
 
 
 def high_water_mib(device: torch.device | None = None) -> float:
@@ -67,14 +68,18 @@ def release_heap() -> None:
 def keep_heap() -> bool:
     """From now on let this process keep what it frees; says whether it will.
 
-    glibc maps a large tensor's memory anew at every step, and the system clears it page by page: a
-    sixth of a step's time. Where the user has settings of his own (``MALLOC_…``,
-    ``GLIBC_TUNABLES``), or another C library is in use, all stays as it is.
+    glibc maps a large tensor's memory anew at every step, and the system clears it page by page.
+    Where the user has settings of his own (``MALLOC_…``, ``GLIBC_TUNABLES``), or memory comes from
+    another library, all stays as it is.
     """
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return False
     with suppress(AttributeError, OSError, TypeError):
-        library = ctypes.CDLL(None)
-        if hasattr(library, "gnu_get_libc_version"):
+        process, library = ctypes.CDLL(None), ctypes.CDLL("libc.so.6")
+        if _address(process.malloc) == _address(library.malloc):
             return all([library.mallopt(number, to) for number, to in _KEPT.items()])
     return False
+
+
+def _address(function: object) -> int | None:
+    return ctypes.cast(function, ctypes.c_void_p).value  # type: ignore[arg-type]
