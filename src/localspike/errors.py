@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 
 
 class LocalspikeWarning(UserWarning):
@@ -78,6 +79,18 @@ class CheckpointError(LocalspikeError):
 
 class MissingDependencyError(LocalspikeError):
     """An optional package is needed; the message says what to install."""
+
+
+def is_finite(value: object) -> bool:
+    """Whether a setting is a finite number, of Python's or of any library's.
+
+    >>> [is_finite(x) for x in (1, 0.5, float("nan"), "0.5", None)]
+    [True, True, False, False, False]
+    """
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return False
 
 
 _ADVICE = {

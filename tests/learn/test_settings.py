@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor
 
 from helpers import batch
-from localspike import CrossEntropy, FiringRate, Learner, SquaredError, models, rules
+from localspike import FPTT, CrossEntropy, FiringRate, Learner, SquaredError, models, rules
 from localspike.errors import CheckpointError, ConfigError, IllegalError
-from localspike.nn import LIF, CubaLIF, Linear, Network, Readout, Spiking
+from localspike.nn import ALIF, LIF, CubaLIF, Dropout, Linear, Network, Readout, Spiking
 from localspike.rules import (
     Backprop,
     ClassBasis,
@@ -110,6 +111,34 @@ def test_settings_of_the_wrong_kind_are_refused(settings: dict[str, object], mes
 def test_numbers_that_mean_nothing_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+NUMBERS: dict[str, Callable[[Any], object]] = {
+    "pre_decay": lambda x: rules.tess(pre_decay=x),
+    "post_gain": lambda x: rules.tess(post_gain=x),
+    "latent_decay": lambda x: rules.tess(latent_decay=x),
+    "decay": lambda x: LIF(decay=x),
+    "threshold": lambda x: LIF(threshold=x),
+    "reset_by": lambda x: LIF(reset_by=x),
+    "adaptation": lambda x: ALIF(adaptation=x),
+    "momentum": lambda x: models.mlp(8, (4,), 3, norm_momentum=x),
+    "dropout": lambda x: Dropout(x),
+    "band": lambda x: MembraneBand(upper=x),
+    "target": lambda x: FiringRate(x, 1.0),
+    "strength": lambda x: FiringRate(0.1, x),
+    "alpha": lambda x: FPTT(sgd(small()), alpha=x),
+    "beta": lambda x: FPTT(sgd(small()), beta=x),
+    "label_smoothing": lambda x: CrossEntropy(label_smoothing=x),
+    "mse": lambda x: CrossEntropy(mse=x),
+}
+
+
+@pytest.mark.parametrize("given", ["0.5", [0.5], torch.ones(2), float("nan")], ids=repr)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused_by_name(name: str, given: object) -> None:
+    NUMBERS[name](0.5)
+    with pytest.raises(ConfigError):
+        NUMBERS[name](given)
 
 
 def test_class_weights_may_be_a_tensor() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..errors import ConfigError
+from ..errors import ConfigError, is_finite
 
 
 class FPTT(Optimizer):
@@ -45,9 +45,9 @@ class FPTT(Optimizer):
     """
 
     def __init__(self, optimizer: Optimizer, alpha: float = 0.1, beta: float = 0.5) -> None:
-        if not alpha > 0:
+        if not (is_finite(alpha) and alpha > 0):
             raise ConfigError("FPTT alpha", got=alpha, expected="a strength > 0")
-        if not 0 < beta <= 1:
+        if not (is_finite(beta) and 0 < beta <= 1):
             raise ConfigError("FPTT beta", got=beta, expected="a share in (0, 1]")
         self.base, self.alpha, self.beta = optimizer, alpha, beta
         # Not Optimizer.__init__: groups, defaults and hooks are the wrapped optimiser's own.

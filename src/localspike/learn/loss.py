@@ -6,7 +6,6 @@ that makes its own logits from a class basis.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, DataError, ShapeError
+from ..errors import ConfigError, DataError, ShapeError, is_finite
 
 _FEW = 64  # labels that Python compares faster than PyTorch
 
@@ -24,16 +23,8 @@ def check_scale(scale: float) -> None:
 
     >>> check_scale(0.1)
     """
-    if not _is_number(scale) or scale < 0.0:
+    if not is_finite(scale) or scale < 0.0:
         raise ConfigError("scale of a loss", got=scale, expected="a finite number >= 0")
-
-
-def _is_number(value: object) -> bool:
-    """Whether it is a finite number, of any library."""
-    try:
-        return math.isfinite(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        return False
 
 
 class Loss(Protocol):
@@ -95,7 +86,7 @@ class CrossEntropy:
             kept = tuple(listed) if isinstance(listed, Iterable) else (None,)
             object.__setattr__(self, "class_weights", kept)
         check_scale(self.scale)
-        if not all(_is_number(w) and w >= 0.0 for w in self.class_weights or ()):
+        if not all(is_finite(w) and w >= 0.0 for w in self.class_weights or ()):
             raise ConfigError(
                 "class_weights",
                 got=self.class_weights,
@@ -103,10 +94,9 @@ class CrossEntropy:
                 fix="Give one number per class, or None to weigh all alike",
             )
         for name in ("label_smoothing", "mse"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ConfigError(
-                    f"{name} out of range", got=getattr(self, name), expected="[0, 1]"
-                )
+            share = getattr(self, name)
+            if not (is_finite(share) and 0.0 <= share <= 1.0):
+                raise ConfigError(f"{name} out of range", got=share, expected="[0, 1]")
 
     def prepare(
         self, labels: Tensor, classes: int, dtype: torch.dtype | None = None

@@ -20,7 +20,8 @@ MIB = 2**20
 
 # glibc's numbers for mallopt (malloc.h), and what they are set to: no block is mapped by itself,
 # nothing at the heap's end is given back, the heap grows in large pieces, and threads started from
-# now on share it (a heap of their own would map large blocks all the same).
+# now on share it (a heap of their own would map large blocks all the same). `bench.environment` has
+# the same as variables, for processes of any library.
 _KEPT = {-4: 0, -1: -1, -2: 64 * MIB, -8: 1}
 
 

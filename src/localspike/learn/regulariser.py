@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, is_finite
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class FiringRate:
     strength: float
 
     def __post_init__(self) -> None:
-        if not (0.0 <= self.target <= 1.0 and 0.0 <= self.strength < math.inf):
+        numbers = is_finite(self.target) and is_finite(self.strength)
+        if not (numbers and 0.0 <= self.target <= 1.0 and self.strength >= 0.0):
             raise ConfigError(
                 "firing-rate regulariser",
                 got=(self.target, self.strength),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
 from typing import Literal
 
-from ..errors import ConfigError
+from ..errors import ConfigError, is_finite
 from ..kernels.neuron import Constants
 
 
@@ -45,14 +44,14 @@ class LIF:
 
     def __post_init__(self) -> None:
         _in_unit("LIF decay out of range", self.decay, "γ in [0, 1]")
-        if not 0.0 < self.threshold < inf:
+        if not (is_finite(self.threshold) and self.threshold > 0.0):
             raise ConfigError(
                 "LIF threshold",
                 got=self.threshold,
                 expected="a finite θ > 0",
                 fix="Change the neuron's threshold, e.g. to 1.0",
             )
-        if self.reset_by is not None and not 0.0 <= self.reset_by < inf:
+        if self.reset_by is not None and not (is_finite(self.reset_by) and self.reset_by >= 0.0):
             raise ConfigError(
                 "LIF reset_by",
                 got=self.reset_by,
@@ -106,7 +105,7 @@ class ALIF(LIF):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.adaptation < inf:
+        if not (is_finite(self.adaptation) and self.adaptation >= 0.0):
             raise ConfigError("ALIF adaptation", got=self.adaptation, expected="a finite β >= 0")
         _in_unit("ALIF adaptation_decay", self.adaptation_decay, "ρ in [0, 1]")
 
@@ -154,7 +153,10 @@ class Integrator:
 
 
 def _in_unit(what: str, value: float, expected: str) -> None:
-    if not 0.0 <= value <= 1.0:
+    if not (is_finite(value) and 0.0 <= value <= 1.0):
         raise ConfigError(
-            what, got=value, expected=expected, fix="Give the share that is kept from step to step"
+            what,
+            got=repr(value),
+            expected=expected,
+            fix="Give the share that is kept from step to step",
         )

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, is_finite
 
 EPSILON = 1e-3
 """Variances are about the firing rate of the layer below: a nearly still unit is not blown up."""
@@ -53,7 +53,7 @@ class RunningNorm(nn.Module):
 
     def __init__(self, units: int, momentum: float = MOMENTUM) -> None:
         super().__init__()
-        if not 0.0 < momentum <= 1.0:
+        if not (is_finite(momentum) and 0.0 < momentum <= 1.0):
             raise ConfigError("momentum of running statistics", got=momentum, expected="in (0, 1]")
         self.momentum = momentum
         self.mean = _kept(torch.zeros(units))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError, is_finite
 from ..kernels import maxpool, pool
 
 
@@ -111,7 +111,7 @@ class Dropout:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.p < 1.0:
+        if not (is_finite(self.p) and 0.0 <= self.p < 1.0):
             raise ConfigError("dropout probability", got=self.p, expected="p in [0, 1)")
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def train(
 
     A resumed run ends with the weights and metrics of an uninterrupted one, bit for bit. With
     ``seconds`` a sitting ends after the last epoch that fits into them, by `Paused`; after its
-    first one at the earliest.
+    first one at the earliest. This process keeps the memory it frees from now on (`keep_heap`).
 
     Raises
     ------

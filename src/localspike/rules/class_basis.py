@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from ..errors import ConfigError, is_finite
 from ..kernels import pool, trace
 from .basis import BASES, constant_row, random
 from .signal import BlockInfo, Knowledge, Signal, Told
@@ -91,7 +91,7 @@ class ClassBasis(Signal):
             raise ConfigError("logit scale", got=self.scale, expected="a finite number > 0")
         if self.pool is not None and self.pool < 0:
             raise ConfigError("pool", got=self.pool, expected="a size >= 1, 0 or None")
-        if not 0.0 <= self.latent_decay < 1.0:
+        if not (is_finite(self.latent_decay) and 0.0 <= self.latent_decay < 1.0):
             raise ConfigError(
                 "latent_decay out of range", got=self.latent_decay, expected="a decay in [0, 1)"
             )

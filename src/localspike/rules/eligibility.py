@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, is_finite
 from ..kernels import trace
 from .factors import Afferents, Cell, Collapsed, Factors, Local, Term
 
@@ -213,11 +212,7 @@ def check_gain(name: str, value: Any) -> None:
 
     >>> check_gain("post_gain", -1)
     """
-    try:
-        known = math.isfinite(value)
-    except (TypeError, ValueError, RuntimeError):
-        known = False
-    if not known:
+    if not is_finite(value):
         raise ConfigError(name, got=repr(value), expected="a finite number")
 
 
@@ -226,10 +221,10 @@ def check_decay(name: str, value: float | None) -> None:
 
     >>> check_decay("pre_decay", 0.5)
     """
-    if value is not None and not 0.0 <= value <= 1.0:
+    if value is not None and not (is_finite(value) and 0.0 <= value <= 1.0):
         raise ConfigError(
             f"{name} out of range",
-            got=value,
+            got=repr(value),
             expected="a decay per step in [0, 1]",
             fix="Convert a time constant with exp(-dt/tau)",
         )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
 
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, is_finite
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class MembraneBand:
     lower: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.upper < inf and 0 <= self.lower < inf):
+        if not all(is_finite(bound) and bound >= 0 for bound in (self.upper, self.lower)):
             raise ConfigError(
                 "membrane band", got=(self.upper, self.lower), expected="finite strengths >= 0"
             )
