@@ -1,9 +1,10 @@
 """The floor of a training step: every layer's forward product and one weight contraction.
 
-T and B merged, a static first layer once, input of zeros and ones, in the fastest of three forms,
+T and B merged, a static first layer once, input of zeros and ones, in the fastest of four forms,
 which is measured layer by layer: the library's convolution in either memory layout, or two matrix
-products over a table of patches (`kernels.unfold`). No neurons, no signal, no optimiser: what no
-learning rule that changes weights can go below with the same products.
+products over a table of patches or of windows (`kernels.tables`), which is the floor under what
+takes fewer products, too. No neurons, no signal, no optimiser: what no learning rule that changes
+weights can go below with the same products.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..kernels import unfold
+from ..kernels import tables
+from ..kernels.compiling import compiled, obstacle
+from ..kernels.synapse import ConvGeometry
 from ..nn import Conv2d, Linear, Network
 from ..nn.synapse import Synapse
 from .workload import Workload
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-PATCHES = "patches"
 _TRIALS = 3
 _SPIKES = 0.15
 
@@ -38,6 +40,7 @@ class Layer:
     run: Callable[[Layer], None]
     layout: str = "contiguous"
     loop: Tensor | None = None
+    geometry: ConvGeometry | None = None
     steps: int = 1
 
 
@@ -54,7 +57,8 @@ class Floor:
     def __init__(
         self, net: Network, workload: Workload, dtype: torch.dtype, device: str = "cpu"
     ) -> None:
-        self.device, self.macs, self.layers = device, 0, []
+        self.device, self.macs, self.layers = device, 0, list[Layer]()
+        self.compiles = obstacle(torch.device(device)) is None
         generator = torch.Generator().manual_seed(3)
         for name, block in net.modules_by_name.items():
             first = net.wires[name] == ("input",)
@@ -69,7 +73,7 @@ class Floor:
             weight = synapse.effective_weight().detach().to(device, dtype)
             layer = Layer(name, x, weight, post, _linear, steps=times)
             if isinstance(synapse, Conv2d):
-                layer.run = _convolution(synapse)
+                layer.run, layer.geometry = _convolution, synapse.geometry
             loop = getattr(block, "recurrent", None)
             if loop is not None:
                 layer.loop = loop.effective_weight().detach().to(device, dtype)
@@ -79,7 +83,7 @@ class Floor:
 
     def __call__(self) -> None:
         """All products once."""
-        with torch.no_grad():
+        with torch.no_grad(), compiled(self.compiles):
             for layer in self.layers:
                 layer.run(layer)
 
@@ -87,15 +91,21 @@ class Floor:
         """Keep every layer in the form in which its own products are fastest; by layer."""
         for layer in self.layers:
             if layer.x.ndim == 4:
-                forms = [*LAYOUTS, *([PATCHES] if len(layer.x[0]) == layer.weight.shape[1] else [])]
+                forms = [*LAYOUTS, *self._tables(layer)]
                 seconds = {name: self._seconds(layer, name) for name in forms}
                 _lay_out(layer, min(seconds, key=seconds.__getitem__))
         return {layer.name: layer.layout for layer in self.layers}
 
+    def _tables(self, layer: Layer) -> list[str]:
+        """The forms over a table that a layer's convolution has."""
+        assert layer.geometry is not None  # `choose_layouts`
+        forms = [tables.PATCHES, *([tables.WINDOWS] if self.compiles else [])]
+        return [f.name for f in forms if f.possible(layer.x, layer.weight, layer.geometry)]
+
     def _seconds(self, layer: Layer, layout: str) -> float:
         _lay_out(layer, layout)
         found = []
-        with torch.no_grad():
+        with torch.no_grad(), compiled(self.compiles):
             for _ in range(_TRIALS + 1):
                 self._wait()
                 started = time.perf_counter()
@@ -125,19 +135,17 @@ def _linear(layer: Layer) -> None:
     layer.post.T @ layer.x
 
 
-def _convolution(synapse: Conv2d) -> Callable[[Layer], None]:
-    stride, padding, groups = synapse.geometry
-
-    def run(layer: Layer) -> None:
-        if layer.layout == PATCHES:
-            table = unfold.patches(layer.x, layer.weight, synapse.geometry)
-            unfold.forward(table, layer.x, layer.weight, synapse.geometry)
-            unfold.contract(layer.post, table, layer.weight)
-            return
-        F.conv2d(layer.x, layer.weight, None, stride, padding, 1, groups)
-        torch.ops.aten.convolution_backward(
-            layer.post, layer.x, layer.weight, None, [stride] * 2, [padding] * 2, [1, 1],
-            False, [0, 0], groups, [False, True, False],
-        )  # fmt: skip
-
-    return run
+def _convolution(layer: Layer) -> None:
+    assert layer.geometry is not None  # given beside it
+    stride, padding, groups = layer.geometry
+    form = tables.FORMS.get(layer.layout)
+    if form is not None:
+        table = tables.Table(form, form.make(layer.x, layer.weight, layer.geometry))
+        table.forward(layer.x, layer.weight, layer.geometry)
+        table.contract(layer.post, layer.weight)
+        return
+    F.conv2d(layer.x, layer.weight, None, stride, padding, 1, groups)
+    torch.ops.aten.convolution_backward(
+        layer.post, layer.x, layer.weight, None, [stride] * 2, [padding] * 2, [1, 1],
+        False, [0, 0], groups, [False, True, False],
+    )  # fmt: skip

@@ -27,12 +27,21 @@ def pays(x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype) 
     >>> pays(x, torch.empty(64, 512, 3, 3), geometry, torch.float32)
     False
     """
-    if x.ndim != 4 or x.device.type != "cpu" or geometry.groups != 1:
+    if x.device.type != "cpu" or not possible(x, weight, geometry):
         return False
     rows, columns = _sides(x, weight, geometry)
     limit = NARROW_POSITIONS if dtype == torch.bfloat16 else WIDE_POSITIONS
     wide = weight[0].numel() >= FAN_IN and len(weight) >= FILTERS
     return wide and rows * columns <= limit
+
+
+def possible(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> bool:
+    """Whether this convolution has the form: one group.
+
+    >>> possible(torch.empty(1, 4, 3, 3), torch.empty(2, 2, 3, 3), ConvGeometry(groups=2))
+    False
+    """
+    return x.ndim == 4 and geometry.groups == 1 and x.shape[1] == weight.shape[1]
 
 
 def patches(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels import fused, loop, pooled, unfold
+from ..kernels import fused, loop, pooled, tables
 from ..kernels.neuron import Constants
 from ..kernels.slopes import Dynamics, Slopes, kept
 from ..kernels.surrogate import Surrogate
+from ..kernels.tables import Table
 from ..kernels.windows import Windows, spread
 from .currents import is_static, merged_currents
 from .layer import BlockState, Spiking, Weights
@@ -27,9 +28,9 @@ class Kept(NamedTuple):
     """What a block did, [T, B, ...]; ``contexts`` are the tail's, merged to [T·B].
 
     ``o`` is None where the spikes were pooled as they came; ``rates`` [T, B] are spikes per neuron.
-    ``slopes`` have one step as it lies in memory. ``table`` is that of `kernels.unfold` where the
-    convolution was done by matrix products. ``o_prev`` [B, ...] are a recurrent block's spikes
-    before the first step; ``current`` those of a normalised synapse.
+    ``slopes`` have one step as it lies in memory. ``table`` is there where the convolution was done
+    by matrix products. ``o_prev`` [B, ...] are a recurrent block's spikes before the first step;
+    ``current`` those of a normalised synapse.
     """
 
     x: Tensor
@@ -38,7 +39,7 @@ class Kept(NamedTuple):
     out: Tensor
     contexts: tuple[Any, ...]
     rates: Tensor
-    table: Tensor | None = None
+    table: Table | None = None
     o_prev: Tensor | None = None
     current: Tensor | None = None
 
@@ -92,7 +93,7 @@ def _fire(
     block: Spiking,
     x: Tensor,
     currents: Tensor,
-    table: Tensor | None,
+    table: Table | None,
     state: BlockState,
     weights: Weights,
     psi: Surrogate,
@@ -141,7 +142,7 @@ def _scan_and_pool(
     block: Spiking,
     x: Tensor,
     currents: Tensor,
-    table: Tensor | None,
+    table: Table | None,
     state: BlockState,
     psi: Surrogate,
 ) -> tuple[Kept, BlockState]:
@@ -183,24 +184,25 @@ def _loop(
 
 def _currents(
     synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None
-) -> tuple[Tensor, Tensor | None]:
-    """Currents [T, B, ...], and the table of patches where they were made from one."""
+) -> tuple[Tensor, Table | None]:
+    """Currents [T, B, ...], and the table where they were made from one."""
     table = _table(synapse, x, weight, dtype)
     if table is None or not isinstance(synapse, Conv2d):
         return merged_currents(synapse, x, weight, dtype, narrow=dtype is not None), None
-    currents = unfold.forward(table, x.flatten(0, 1), weight, synapse.geometry)
+    currents = table.forward(x.flatten(0, 1), weight, synapse.geometry)
     return currents.unflatten(0, x.shape[:2]), table
 
 
-def _table(synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None) -> Tensor | None:
-    """The table of patches of x [T, B, ...], where a convolution is faster by one."""
+def _table(synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | None) -> Table | None:
+    """The table of x [T, B, ...], where a convolution is faster by one."""
     if type(synapse) is not Conv2d or is_static(x):
         return None
     merged = x.flatten(0, 1)
-    if not unfold.pays(merged, weight, synapse.geometry, dtype or weight.dtype):
+    form = tables.form_of(merged, weight, synapse.geometry, dtype or weight.dtype)
+    if form is None:
         return None
     wide = merged.to(weight.dtype)  # a block beside the lean ones hands on wide spikes
-    return unfold.patches(wide, weight, synapse.geometry)
+    return Table(form, form.make(wide, weight, synapse.geometry))
 
 
 def with_table(block: Spiking, kept: Kept, weights: Weights, dtype: torch.dtype | None) -> Kept:
@@ -214,7 +216,7 @@ def contract(block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None
     if is_static(x):
         return synapse.contract(post, x[0], dtype)
     if kept.table is not None:
-        return unfold.contract(post.flatten(0, 1), kept.table, synapse.weight)
+        return kept.table.contract(post.flatten(0, 1), synapse.weight)
     return synapse.contract(post.flatten(0, 1), x.flatten(0, 1), dtype)
 
 

@@ -1,0 +1,67 @@
+"""Convolutions by products of matrices over a table of their input, which both of a step share.
+
+Two forms: `winograd`, windows of four by four, and `unfold`, patches. Which one pays, if any,
+depends on the machine, on the shapes and on the dtype of the products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import unfold, winograd
+from .synapse import ConvGeometry
+
+
+class Form(NamedTuple):
+    """How a table is made of maps x [N, C, H, W], and the products over it."""
+
+    name: str
+    pays: Callable[[Tensor, Tensor, ConvGeometry, torch.dtype], bool]
+    possible: Callable[[Tensor, Tensor, ConvGeometry], bool]
+    make: Callable[[Tensor, Tensor, ConvGeometry], Tensor]
+    forward: Callable[[Tensor, Tensor, Tensor, ConvGeometry], Tensor]
+    contract: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+WINDOWS = Form(
+    "windows",
+    winograd.pays,
+    winograd.possible,
+    winograd.windows,
+    winograd.forward,
+    winograd.contract,
+)
+PATCHES = Form(
+    "patches", unfold.pays, unfold.possible, unfold.patches, unfold.forward, unfold.contract
+)
+FORMS = {form.name: form for form in (WINDOWS, PATCHES)}
+"""By name; the first that pays is taken."""
+
+
+class Table(NamedTuple):
+    """Numbers made of maps, and the form they have."""
+
+    form: Form
+    numbers: Tensor
+
+    def forward(self, x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
+        """The convolution [N, K, H', W'], channels last, of the maps x the table was made of."""
+        return self.form.forward(self.numbers, x, weight, geometry)
+
+    def contract(self, post: Tensor, weight: Tensor) -> Tensor:
+        """Σ post ⊗ patches in the shape of ``weight``, for post [N, K, H', W']."""
+        return self.form.contract(post, self.numbers, weight)
+
+
+def form_of(x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype) -> Form | None:
+    """The form in which maps x [N, C, H, W] under ``weight`` are fastest; None by the library.
+
+    >>> x, geometry = torch.empty(8, 512, 4, 4), ConvGeometry(padding=1)
+    >>> form_of(x, torch.empty(512, 512, 3, 3), geometry, torch.float32).name
+    'patches'
+    """
+    return next((form for form in FORMS.values() if form.pays(x, weight, geometry, dtype)), None)
