@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from math import prod
 from typing import Any
 
-from .kernels.synapse import ConvGeometry
+from .kernels.geometry import ConvGeometry
 from .nn import INPUT, LIF, Conv2d, Integrator, Network, Readout, Spiking, Synapse
 from .rules import Rule, ThroughTime, TwoTrace
 from .rules.factors import Cell

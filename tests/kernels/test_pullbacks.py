@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from localspike.kernels import norm, pool, synapse
-from localspike.kernels.synapse import ConvGeometry
+from localspike.kernels.geometry import ConvGeometry
 from localspike.nn import tail
 
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from localspike import Learner, models, rules
 from localspike.kernels import unfold
-from localspike.kernels.synapse import ConvGeometry, conv_contract
-from localspike.nn import lean
+from localspike.kernels.geometry import ConvGeometry
+from localspike.kernels.synapse import conv_contract
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
@@ -19,7 +19,7 @@ def test_forward_and_contraction(kernel: int, stride: int, padding: int) -> None
     x = torch.randn(3, 4, 7, 9, generator=draw).double()
     weight = torch.randn(6, 4, kernel, kernel, generator=draw).double()
     geometry = ConvGeometry(stride, padding)
-    table = unfold.patches(x, weight, geometry)
+    table = unfold.make_table(x, weight, geometry)
     y = unfold.forward(table, x, weight, geometry)
     expected = F.conv2d(x, weight, stride=stride, padding=padding)
     torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
@@ -45,7 +45,7 @@ def test_a_block_done_so_has_the_plain_gradient() -> None:
     net = models.convnet(2, 5, image=16, channels=(128, 128))
     frames, labels = (torch.rand(13, 2, 2, 16, 16) < 0.3).float() * 1.5, torch.tensor([1, 3])
     tables, found = [], []
-    real = unfold.patches
+    real = unfold.make_table
 
     def seen(*arguments: torch.Tensor) -> torch.Tensor:
         tables.append(1)
@@ -53,7 +53,7 @@ def test_a_block_done_so_has_the_plain_gradient() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unfold, "WIDE_POSITIONS", 64)
-        patch.setattr(lean.unfold, "patches", seen)
+        patch.setattr(unfold, "make_table", seen)
         for runs_lean in (True, False):
             net.zero_grad()
             learner = Learner(net, rules.tess())

@@ -194,9 +194,9 @@ def test_a_table_of_patches_is_made_again_for_the_way_back(
     monkeypatch.setattr(unfold, "FAN_IN", 1)
     monkeypatch.setattr(unfold, "FILTERS", 1)
     made = list[int]()
-    patches = unfold.patches
+    make = unfold.make_table
     monkeypatch.setattr(
-        unfold, "patches", lambda x, *more: made.append(x.shape[1]) or patches(x, *more)
+        unfold, "make_table", lambda x, *more: made.append(x.shape[1]) or make(x, *more)
     )
     torch.manual_seed(0)
     blocks = {

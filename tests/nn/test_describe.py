@@ -9,7 +9,7 @@ import pytest
 from helpers import CLASSES, EVERY_RULE, cells, make
 from localspike import Learner, rules
 from localspike.describe import describe, describe_network, describe_neuron, describe_rule
-from localspike.kernels.synapse import ConvGeometry
+from localspike.kernels.geometry import ConvGeometry
 from localspike.nn import ALIF, LIF, CubaLIF, Integrator, models
 
 

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from ..kernels import tables
 from ..kernels.compiling import compiled, obstacle
-from ..kernels.synapse import ConvGeometry
+from ..kernels.geometry import ConvGeometry
 from ..nn import Conv2d, Linear, Network
 from ..nn.synapse import Synapse
 from .workload import Workload
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-_TRIALS = 3
+_TRIALS = 5
 _SPIKES = 0.15
 
 
@@ -99,8 +99,11 @@ class Floor:
     def _tables(self, layer: Layer) -> list[str]:
         """The forms over a table that a layer's convolution has."""
         assert layer.geometry is not None  # `choose_layouts`
-        forms = [tables.PATCHES, *([tables.WINDOWS] if self.compiles else [])]
-        return [f.name for f in forms if f.possible(layer.x, layer.weight, layer.geometry)]
+        return [
+            name
+            for name, form in tables.FORMS.items()
+            if form.possible(layer.x, layer.weight, layer.geometry)
+        ]
 
     def _seconds(self, layer: Layer, layout: str) -> float:
         _lay_out(layer, layout)
@@ -140,7 +143,7 @@ def _convolution(layer: Layer) -> None:
     stride, padding, groups = layer.geometry
     form = tables.FORMS.get(layer.layout)
     if form is not None:
-        table = tables.Table(form, form.make(layer.x, layer.weight, layer.geometry))
+        table = tables.Table(form, form.make_table(layer.x, layer.weight, layer.geometry))
         table.forward(layer.x, layer.weight, layer.geometry)
         table.contract(layer.post, layer.weight)
         return

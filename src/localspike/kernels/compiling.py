@@ -130,7 +130,7 @@ class Kernel:
     def __call__(self, *tensors: Tensor | bool | None, key: object = None) -> Any:
         """The result; ``key`` names the variant, so that a first call is known as one."""
         global _spent
-        if self._failed or not active():
+        if self._failed or not active() or _recorded(tensors):
             return self.function(*tensors)
         started = time.perf_counter()
         try:
@@ -167,6 +167,13 @@ class Kernel:
                 f"the compiler failed: {text}; kernels run uncompiled", RuntimeWarning, stacklevel=4
             )
         return result
+
+
+def _recorded(tensors: tuple[Tensor | bool | None, ...]) -> bool:
+    """Whether autograd is to see what becomes of them: kernels run on bare data."""
+    if not torch.is_grad_enabled():
+        return False
+    return any(isinstance(x, Tensor) and x.requires_grad for x in tensors)
 
 
 def tell_of_alignment(x: Tensor) -> None:

@@ -7,19 +7,12 @@ casts the operands of the call (bf16 products); results come back in the operand
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-class ConvGeometry(NamedTuple):
-    """Stride, padding and groups of a 2-d convolution (square, in pixels)."""
-
-    stride: int = 1
-    padding: int = 0
-    groups: int = 1
+from . import winograd
+from .geometry import ConvGeometry
 
 
 def _cast(x: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -82,9 +75,17 @@ def conv_forward(
     >>> conv_forward(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3), None, ConvGeometry()).item()
     9.0
     """
-    y = F.conv2d(_cast(x, dtype), _cast(weight, dtype), None, *_spread(geometry))
+    y = _convolve(_cast(x, dtype), _cast(weight, dtype), geometry)
     y = _widened(y, weight, narrow)
     return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+
+
+def _convolve(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
+    """By the library; under autograd by windows where those pay, as in schedules without it."""
+    recorded = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    if recorded and winograd.pays(x, weight, geometry, x.dtype):
+        return winograd.convolve(x, weight, geometry)
+    return F.conv2d(x, weight, None, *_spread(geometry))
 
 
 def _spread(geometry: ConvGeometry) -> tuple[int, int, int, int]:

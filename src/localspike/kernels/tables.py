@@ -6,39 +6,34 @@ depends on the machine, on the shapes and on the dtype of the products.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from . import unfold, winograd
-from .synapse import ConvGeometry
+from .geometry import ConvGeometry
 
 
-class Form(NamedTuple):
-    """How a table is made of maps x [N, C, H, W], and the products over it."""
+class Form(Protocol):
+    """How a table is made of maps x [N, C, H, W], and the products over it: a module here."""
 
-    name: str
-    pays: Callable[[Tensor, Tensor, ConvGeometry, torch.dtype], bool]
-    possible: Callable[[Tensor, Tensor, ConvGeometry], bool]
-    make: Callable[[Tensor, Tensor, ConvGeometry], Tensor]
-    forward: Callable[[Tensor, Tensor, Tensor, ConvGeometry], Tensor]
-    contract: Callable[[Tensor, Tensor, Tensor], Tensor]
+    def pays(
+        self, x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype
+    ) -> bool: ...
+
+    def possible(self, x: Tensor, weight: Tensor, geometry: ConvGeometry) -> bool: ...
+
+    def make_table(self, x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor: ...
+
+    def forward(
+        self, table: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry
+    ) -> Tensor: ...
+
+    def contract(self, post: Tensor, table: Tensor, weight: Tensor) -> Tensor: ...
 
 
-WINDOWS = Form(
-    "windows",
-    winograd.pays,
-    winograd.possible,
-    winograd.windows,
-    winograd.forward,
-    winograd.contract,
-)
-PATCHES = Form(
-    "patches", unfold.pays, unfold.possible, unfold.patches, unfold.forward, unfold.contract
-)
-FORMS = {form.name: form for form in (WINDOWS, PATCHES)}
+FORMS: dict[str, Form] = {"windows": winograd, "patches": unfold}
 """By name; the first that pays is taken."""
 
 
@@ -61,7 +56,7 @@ def form_of(x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtyp
     """The form in which maps x [N, C, H, W] under ``weight`` are fastest; None by the library.
 
     >>> x, geometry = torch.empty(8, 512, 4, 4), ConvGeometry(padding=1)
-    >>> form_of(x, torch.empty(512, 512, 3, 3), geometry, torch.float32).name
-    'patches'
+    >>> form_of(x, torch.empty(512, 512, 3, 3), geometry, torch.float32) is FORMS["patches"]
+    True
     """
     return next((form for form in FORMS.values() if form.pays(x, weight, geometry, dtype)), None)

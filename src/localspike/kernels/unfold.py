@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .synapse import ConvGeometry
+from .geometry import ConvGeometry
 
 NARROW_POSITIONS, WIDE_POSITIONS = 64, 16
 FAN_IN, FILTERS = 1024, 128
@@ -44,10 +44,10 @@ def possible(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> bool:
     return x.ndim == 4 and geometry.groups == 1 and x.shape[1] == weight.shape[1]
 
 
-def patches(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
+def make_table(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
     """What each output position sees of x [N, C, H, W]: [N·H'·W', kh·kw·C].
 
-    >>> patches(torch.ones(1, 2, 3, 3), torch.empty(4, 2, 3, 3), ConvGeometry(1, 1)).shape
+    >>> make_table(torch.ones(1, 2, 3, 3), torch.empty(4, 2, 3, 3), ConvGeometry(1, 1)).shape
     torch.Size([9, 18])
     """
     (kh, kw), p, s = weight.shape[2:], geometry.padding, geometry.stride
@@ -65,7 +65,7 @@ def forward(table: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry) ->
     """The convolution [N, K, H', W'], channels last, of the maps x that ``table`` was made of.
 
     >>> x, w, geometry = torch.randn(2, 3, 5, 5), torch.randn(4, 3, 3, 3), ConvGeometry(2, 1)
-    >>> y = forward(patches(x, w, geometry), x, w, geometry)
+    >>> y = forward(make_table(x, w, geometry), x, w, geometry)
     >>> torch.allclose(y, F.conv2d(x, w, stride=2, padding=1), atol=1e-5)
     True
     """

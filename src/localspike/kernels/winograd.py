@@ -21,6 +21,7 @@ Algorithms for Convolutional Neural Networks, CVPR 2016. Their matrices but for 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from . import compiling
 from .compiling import Kernel
-from .synapse import ConvGeometry
+from .geometry import ConvGeometry
 
 TRAFFIC, WINDOWS = 40, 256
 """It pays from so many products by number moved, C K / (C + K), and windows in a batch on."""
@@ -46,14 +47,20 @@ def pays(x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype) 
     return possible(x, weight, geometry) and _large(x, weight, geometry)
 
 
+def pays_back(post: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype) -> bool:
+    """`pays` of the way back, from post [N, K, H', W'] to the input (`pullback`)."""
+    return pays(post, weight.transpose(0, 1), _back(geometry), dtype)
+
+
 def possible(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> bool:
-    """Whether this convolution has the form: 3 × 3, of stride 1, one group, even sides of output.
+    """Whether this convolution has the form: 3 × 3, stride 1, one group, even sides of output.
 
     >>> possible(torch.empty(1, 2, 6, 6), torch.empty(4, 2, 3, 3), ConvGeometry(1, 1))
     True
     """
-    fits = x.ndim == 4 and weight.shape[2:] == (3, 3) and x.shape[1] == weight.shape[1]
-    return fits and geometry.stride == 1 and not any(side % 2 for side in _sides(x, geometry))
+    plain = geometry.stride == geometry.groups == 1 and 0 <= geometry.padding <= 2
+    fits = x.ndim == 4 and weight.shape[1:] == (x.shape[1], 3, 3)
+    return plain and fits and not any(side % 2 for side in _sides(x, geometry))
 
 
 def _large(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> bool:
@@ -69,17 +76,17 @@ def _quick(device: str) -> bool:
     return device == "cpu" and bf16 and not torch.cpu._is_amx_tile_supported()
 
 
-def windows(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
+def make_table(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
     """x̃ of the 4 × 4 windows, two pixels apart, of x [N, C, H, W]: [16, N·H'/2·W'/2, C].
 
     The same under all ``weight`` of the form.
 
-    >>> windows(torch.ones(1, 3, 4, 4), torch.empty(5, 3, 3, 3), ConvGeometry(padding=0)).shape
+    >>> make_table(torch.ones(1, 3, 4, 4), torch.empty(5, 3, 3, 3), ConvGeometry(padding=0)).shape
     torch.Size([16, 1, 3])
     """
     p = geometry.padding
     maps = x.permute(0, 2, 3, 1)
-    maps = F.pad(maps, (0, 0, p, p, p, p)) if p else maps
+    maps = (F.pad(maps, (0, 0, p, p, p, p)) if p else maps).contiguous()
     made: Tensor = _WINDOWS(maps, key=_key(maps))
     return made.flatten(1, 3)
 
@@ -88,7 +95,7 @@ def forward(table: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry) ->
     """The convolution [N, K, H', W'], channels last, of the maps x that ``table`` was made of.
 
     >>> x, w, geometry = torch.randn(2, 3, 6, 4), torch.randn(4, 3, 3, 3), ConvGeometry(1, 1)
-    >>> y = forward(windows(x, w, geometry), x, w, geometry)
+    >>> y = forward(make_table(x, w, geometry), x, w, geometry)
     >>> torch.allclose(y, F.conv2d(x, w, padding=1), atol=1e-5)
     True
     """
@@ -105,14 +112,59 @@ def contract(post: Tensor, table: Tensor, weight: Tensor) -> Tensor:
     """Σ post ⊗ patches: post [N, K, H', W'] → the shape of ``weight`` [K, C, 3, 3].
 
     >>> one, weight = torch.ones(1, 1, 2, 2), torch.empty(1, 1, 3, 3)
-    >>> contract(one, windows(one, weight, ConvGeometry(1, 1)), weight)[0, 0, 1].tolist()
+    >>> contract(one, make_table(one, weight, ConvGeometry(1, 1)), weight)[0, 0, 1].tolist()
     [2.0, 4.0, 2.0]
     """
     k, c = weight.shape[:2]
-    made: Tensor = _POST(post.permute(0, 2, 3, 1), key=_key(post))
+    made: Tensor = _POST(post.permute(0, 2, 3, 1).contiguous(), key=_key(post))
     rows = made.flatten(1, 3).transpose(1, 2)
     sums = torch.bmm(rows, table).view(16, k * c)
     return (sums.T @ _weights(sums.dtype, sums.device)).view(weight.shape)
+
+
+def pullback(post: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
+    """Wᵀ ∗ post: [N, K, H', W'] → [N, C, H, W], channels last.
+
+    >>> post, weight = torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3)
+    >>> pullback(post, weight, ConvGeometry(1, 1))[0, 0].tolist()
+    [[4.0, 4.0], [4.0, 4.0]]
+    """
+    turned, back = weight.transpose(0, 1).flip(2, 3), _back(geometry)
+    return forward(make_table(post, turned, back), post, turned, back)
+
+
+def convolve(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
+    """The convolution under autograd: both of its gradients are made of windows, too.
+
+    >>> x, w = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3, requires_grad=True)
+    >>> convolve(x, w, ConvGeometry(1, 1)).sum().backward()
+    >>> w.grad[0, 0].tolist()
+    [[9.0, 12.0, 9.0], [12.0, 16.0, 12.0], [9.0, 12.0, 9.0]]
+    """
+    y: Tensor = _Convolution.apply(x, weight, geometry)
+    return y
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
+        ctx.save_for_backward(x, weight)  # not the table, which is four times as large
+        ctx.geometry = geometry
+        return forward(make_table(x, weight, geometry), x, weight, geometry)
+
+    @staticmethod
+    def backward(ctx: Any, post: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        wants_x, wants_weight, _ = ctx.needs_input_grad
+        at_x = pullback(post, weight, ctx.geometry) if wants_x else None
+        if not wants_weight:
+            return at_x, None, None
+        table = make_table(x, weight, ctx.geometry)
+        return at_x, contract(post, table, weight), None
+
+
+def _back(geometry: ConvGeometry) -> ConvGeometry:
+    return geometry._replace(padding=2 - geometry.padding)
 
 
 def _sides(x: Tensor, geometry: ConvGeometry) -> tuple[int, int]:

@@ -122,7 +122,7 @@ def sent_down(
     """m Ψ carried to the block's input [T·B, ...] through its weights, each step on its own."""
     delta = _collapse(at, kept, fused.TwoTraceConstants(0.0), None, False).c.flatten(0, 1)
     shape = torch.Size((len(delta), *kept.x.shape[2:]))
-    return block.synapse.pullback(delta, weights.input, shape, dtype)
+    return lean.pullback(block, delta, weights.input, shape, dtype)
 
 
 def _recentred(engine: Engine, did: Did, gradients: Gradients, post: Tensor) -> Tensor:

@@ -258,7 +258,8 @@ class Learner(StreamLearning):
             watched=training,
         )
         if isinstance(engine, ThroughTimeSchedule):
-            return engine.run(frames, target, state)
+            with compiled(self.compiles):
+                return engine.run(frames, target, state)
         gradients = Gradients(self.net, self.dtype, self.credit.own_parameters())
         with compiled(self.compiles):
             outcome = engine.run(frames, target, state, gradients)

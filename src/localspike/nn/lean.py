@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..kernels import fused, loop, pooled, tables
+from ..kernels import fused, loop, pooled, tables, winograd
 from ..kernels.neuron import Constants
 from ..kernels.slopes import Dynamics, Slopes, kept
 from ..kernels.surrogate import Surrogate
@@ -202,7 +202,7 @@ def _table(synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | Non
     if form is None:
         return None
     wide = merged.to(weight.dtype)  # a block beside the lean ones hands on wide spikes
-    return Table(form, form.make(wide, weight, synapse.geometry))
+    return Table(form, form.make_table(wide, weight, synapse.geometry))
 
 
 def with_table(block: Spiking, kept: Kept, weights: Weights, dtype: torch.dtype | None) -> Kept:
@@ -218,6 +218,16 @@ def contract(block: Spiking, kept: Kept, post: Tensor, dtype: torch.dtype | None
     if kept.table is not None:
         return kept.table.contract(post.flatten(0, 1), synapse.weight)
     return synapse.contract(post.flatten(0, 1), x.flatten(0, 1), dtype)
+
+
+def pullback(
+    block: Spiking, post: Tensor, weight: Tensor, shape: torch.Size, dtype: torch.dtype | None
+) -> Tensor:
+    """post [T·B, ...] carried to the block's input, of ``shape``, through its effective weight."""
+    synapse, products = block.synapse, dtype or weight.dtype
+    if type(synapse) is Conv2d and winograd.pays_back(post, weight, synapse.geometry, products):
+        return winograd.pullback(post.to(products), weight, synapse.geometry).to(post.dtype)
+    return synapse.pullback(post, weight, shape, dtype)
 
 
 def contract_recurrent(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError, ShapeError
 from ..kernels import norm
 from ..kernels import synapse as kernel
-from ..kernels.synapse import ConvGeometry
+from ..kernels.geometry import ConvGeometry
 from .running import Pull, RunningNorm
 
 
