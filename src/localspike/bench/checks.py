@@ -19,11 +19,13 @@ from .job import Precision
 
 FIRST_CLOSE, GRADIENT_CLOSE = {"float32": 1e-3, "bf16": 0.02}, 0.3
 """Largest deviation from the streaming schedule's gradient in the same precision: of the first
-block, and of the whole.
+block, and of the whole. In bf16 the whole may deviate by as much as rounding to bf16 does.
 
 A membrane within rounding of the threshold fires in one order of summation and not in the other,
 and in a deep net every layer further on multiplies that; only the first block is free of it. The
-tests compare nets without such neurons.
+tests compare nets without such neurons. Of an untrained VGG-9, T = 6, gradients in bf16 are 0.72
+from those in float32, whether the library made the products or windows did (`kernels.winograd`),
+and 0.67 from one another.
 """
 
 LONGEST = 100
@@ -87,20 +89,32 @@ def against_streaming(learner: Learner, frames: Tensor, labels: Tensor) -> tuple
     if learner.schedule in ("bptt", "streaming"):
         return result, {"gradient": None}
     precision: Precision = "float32" if learner.dtype is None else "bf16"
+    slow = _streamed(learner, frames, labels, precision)
+    first = [name for name in slow if f".{next(iter(learner.net.blocks))}." in name]
+    found = {
+        "first_gradient": require("gradients", _apart(fast, slow, first), FIRST_CLOSE[precision])
+    }
+    limit = GRADIENT_CLOSE
+    if precision == "bf16":
+        exact = _streamed(learner, frames, labels, "float32")
+        found["rounding"] = _apart(slow, exact, list(slow))
+        limit = max(limit, found["rounding"])
+    found["gradient"] = require("gradients", _apart(fast, slow, list(slow)), limit)
+    return result, found
+
+
+def _streamed(
+    learner: Learner, frames: Tensor, labels: Tensor, precision: Precision
+) -> dict[str, Tensor]:
     plain = Learner(
         learner.net, learner.rule, schedule="streaming", precision=precision, compile="off"
     )
     plain.gradient(frames[:LONGEST], labels)
-    slow = gradient_of(learner.net)
-    first = [name for name in slow if f".{next(iter(learner.net.blocks))}." in name]
-    of_first, of_all = (
-        deviation(*(torch.cat([g[k].flatten() for k in names]) for g in (fast, slow)))
-        for names in (first, list(slow))
-    )
-    return result, {
-        "first_gradient": require("gradients", of_first, FIRST_CLOSE[precision]),
-        "gradient": require("gradients", of_all, GRADIENT_CLOSE),
-    }
+    return gradient_of(learner.net)
+
+
+def _apart(one: dict[str, Tensor], other: dict[str, Tensor], names: list[str]) -> float:
+    return deviation(*(torch.cat([g[k].flatten() for k in names]) for g in (one, other)))
 
 
 def of_naive(naive: Any, conv: bool) -> Found:
