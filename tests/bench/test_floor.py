@@ -41,9 +41,22 @@ def test_the_floors_products_are_those_of_the_cost_model(name: str, dtype: torch
         floor()
     assert counter.get_total_flops() == 2 * expected
     assert checks.of_floor(floor) == {"macs": expected}
-    floor.macs += 1
+    floor.layers[0].macs += 1
     with pytest.raises(NumericalError, match="the floor's products"):
         checks.of_floor(floor)
+
+
+@pytest.mark.parametrize("form", ["windows", "patches"])
+def test_products_over_a_table_are_counted_as_they_run(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor = Floor(SMALL["vgg9"].blank(), SMALL["vgg9"], torch.bfloat16)
+    plain = floor.macs
+    monkeypatch.setattr(Floor, "_seconds", lambda self, layer, name: float(name != form))
+    chosen = floor.choose_layouts()
+    assert {chosen[layer.name] for layer in floor.layers if layer.x.ndim == 4} == {form}
+    assert checks.of_floor(floor) == {"macs": floor.macs}
+    assert floor.macs == plain if form == "patches" else 0.44 * plain < floor.macs < 0.9 * plain
 
 
 def test_the_floor_chooses_a_layout_for_feature_maps_and_feeds_zeros_and_ones() -> None:

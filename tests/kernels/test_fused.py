@@ -229,3 +229,11 @@ def test_a_signal_kept_by_windows_is_the_one_spread_out(
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     total = windows.collapse_sum(windows.Windows(m, which), kept(psi), c)
     torch.testing.assert_close(total, expected.sum(0), rtol=1e-12, atol=1e-12)
+
+
+def test_autograd_sees_into_a_kernel() -> None:
+    kernel, x = compiling.Kernel(lambda x: x.square()), torch.ones(3, requires_grad=True)
+    with compiling.compiled():
+        kernel(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0] * 3

@@ -40,6 +40,7 @@ class Layer:
     run: Callable[[Layer], None]
     layout: str = "contiguous"
     loop: Tensor | None = None
+    macs: int = 0
     geometry: ConvGeometry | None = None
     steps: int = 1
 
@@ -57,7 +58,7 @@ class Floor:
     def __init__(
         self, net: Network, workload: Workload, dtype: torch.dtype, device: str = "cpu"
     ) -> None:
-        self.device, self.macs, self.layers = device, 0, list[Layer]()
+        self.device, self.layers = device, list[Layer]()
         self.compiles = obstacle(torch.device(device)) is None
         generator = torch.Generator().manual_seed(3)
         for name, block in net.modules_by_name.items():
@@ -77,9 +78,14 @@ class Floor:
             loop = getattr(block, "recurrent", None)
             if loop is not None:
                 layer.loop = loop.effective_weight().detach().to(device, dtype)
-                self.macs += 2 * rows * loop.macs((loop.inputs,))
+                layer.macs += 2 * rows * loop.macs((loop.inputs,))
             self.layers.append(layer)
-            self.macs += 2 * rows * synapse.macs(shape)
+            layer.macs += 2 * rows * synapse.macs(shape)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers in the forms they have."""
+        return sum(layer.macs for layer in self.layers)
 
     def __call__(self) -> None:
         """All products once."""
@@ -94,6 +100,9 @@ class Floor:
                 forms = [*LAYOUTS, *self._tables(layer)]
                 seconds = {name: self._seconds(layer, name) for name in forms}
                 _lay_out(layer, min(seconds, key=seconds.__getitem__))
+                form = tables.FORMS.get(layer.layout)
+                if form is not None and layer.geometry is not None:
+                    layer.macs = form.macs(layer.x, layer.weight, layer.geometry)
         return {layer.name: layer.layout for layer in self.layers}
 
     def _tables(self, layer: Layer) -> list[str]:

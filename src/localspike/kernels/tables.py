@@ -16,7 +16,7 @@ from .geometry import ConvGeometry
 
 
 class Form(Protocol):
-    """How a table is made of maps x [N, C, H, W], and the products over it: a module here."""
+    """How a table is made of maps x [N, C, H, W], and both products over it: a module here."""
 
     def pays(
         self, x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype
@@ -31,6 +31,8 @@ class Form(Protocol):
     ) -> Tensor: ...
 
     def contract(self, post: Tensor, table: Tensor, weight: Tensor) -> Tensor: ...
+
+    def macs(self, x: Tensor, weight: Tensor, geometry: ConvGeometry) -> int: ...
 
 
 FORMS: dict[str, Form] = {"windows": winograd, "patches": unfold}

@@ -85,6 +85,16 @@ def contract(post: Tensor, table: Tensor, weight: Tensor) -> Tensor:
     return (rows.T @ table).view(k, kh, kw, c).permute(0, 3, 1, 2)
 
 
+def macs(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> int:
+    """Multiply-accumulates of both products: the library's.
+
+    >>> macs(torch.empty(1, 1, 3, 3), torch.empty(1, 1, 3, 3), ConvGeometry())
+    18
+    """
+    rows, columns = _sides(x, weight, geometry)
+    return 2 * weight.numel() * len(x) * rows * columns
+
+
 def _sides(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> tuple[int, int]:
     p, s = geometry.padding, geometry.stride
     rows, columns = (

@@ -122,6 +122,17 @@ def contract(post: Tensor, table: Tensor, weight: Tensor) -> Tensor:
     return (sums.T @ _weights(sums.dtype, sums.device)).view(weight.shape)
 
 
+def macs(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> int:
+    """Multiply-accumulates of both products, weights and their gradient transformed included.
+
+    >>> macs(torch.empty(9, 1, 4, 4), torch.empty(1, 1, 3, 3), ConvGeometry(1, 1))
+    1440
+    """
+    rows, columns = _sides(x, geometry)
+    pairs, count = weight.shape[0] * weight.shape[1], len(x) * (rows // 2) * (columns // 2)
+    return 2 * pairs * 16 * (count + 9)
+
+
 def pullback(post: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
     """Wᵀ ∗ post: [N, K, H', W'] → [N, C, H, W], channels last.
 
