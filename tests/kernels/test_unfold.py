@@ -29,7 +29,8 @@ def test_forward_and_contraction(kernel: int, stride: int, padding: int) -> None
     torch.testing.assert_close(found, grad, rtol=1e-12, atol=1e-12)
 
 
-def test_where_it_pays() -> None:
+def test_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfold, "_quick", lambda device: device == "cpu")
     geometry, weight = ConvGeometry(1, 1), torch.empty(512, 512, 3, 3)
     at = {side: torch.empty(2, 512, side, side) for side in (4, 8, 16)}
     narrow = [unfold.pays(x, weight, geometry, torch.bfloat16) for x in at.values()]
@@ -53,6 +54,7 @@ def test_a_block_done_so_has_the_plain_gradient() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unfold, "WIDE_POSITIONS", 64)
+        patch.setattr(unfold, "_quick", lambda device: True)
         patch.setattr(unfold, "make_table", seen)
         for runs_lean in (True, False):
             net.zero_grad()

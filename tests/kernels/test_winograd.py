@@ -142,18 +142,6 @@ def test_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not pays(x, w)
 
 
-@pytest.mark.parametrize(("amx", "bf16"), [(True, True), (False, True), (False, False)])
-def test_machines_it_is_for(monkeypatch: pytest.MonkeyPatch, amx: bool, bf16: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
-    winograd._quick.cache_clear()
-    try:
-        assert winograd._quick("cpu") == (bf16 and not amx)
-        assert not winograd._quick("cuda")
-    finally:
-        winograd._quick.cache_clear()
-
-
 RULES: dict[str, Callable[[], rules.Rule]] = {
     "tess": rules.tess,  # layer by layer
     "s_tllr": rules.s_tllr,  # in two sweeps: the way back, too

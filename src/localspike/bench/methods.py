@@ -92,7 +92,8 @@ def ours(job: Job) -> Stepper:
     )
     about = {
         "schedule": learner.schedule,
-        "compiled": learner.compiles and learner.schedule != "bptt",
+        # Under autograd convolutions in bf16 only (`kernels.winograd`).
+        "compiled": learner.compiles and (learner.schedule != "bptt" or job.precision == "bf16"),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "repeatable": job.repeatable,
     }
