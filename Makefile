@@ -35,6 +35,7 @@ bench: setup
 	$(BIN)/localspike bench memory
 	$(BIN)/localspike bench stream
 	$(BIN)/localspike bench scale
+	$(BIN)/localspike bench passes
 	test ! -x .venv-peers/bin/python || $(BIN)/localspike bench peers
 	$(BIN)/python benchmarks/tables.py
 

@@ -4,7 +4,7 @@
     python benchmarks/tables.py --check    # exit code 1 if that would change anything
 
 A place for a table is <!-- bench:KIND --> … <!-- /bench:KIND --> with KIND one of train, memory,
-stream, scale, peers.
+stream, scale, passes, peers.
 """
 
 from __future__ import annotations
@@ -171,6 +171,24 @@ def scale(records: Sequence[Record]) -> str:
     return "\n\n".join(parts)
 
 
+def passes(records: Sequence[Record]) -> str:
+    """A row per pass, both precisions beside each other: bytes, time, share of a copy's speed."""
+    parts = []
+    for record in records:
+        rows: dict[str, list[str]] = {}
+        precisions = list(dict.fromkeys(row["precision"] for row in record["rows"]))
+        for row in record["rows"]:
+            took, speed = row["seconds"]["median"], row["bytes_per_second"] / 1e9
+            cells = [f"{row['bytes']:.2f}", milliseconds(took), f"{speed:.1f}"]
+            rows.setdefault(row["name"], []).extend([*cells, f"{row['of_copy']:.2f}"])
+        columns = ("bytes", "ms", "GB/s", "of a copy")
+        head = [record["title"], *(f"{name}: {c}" for name in precisions for c in columns)]
+        parts.append(table(head, [[name, *cells] for name, cells in rows.items()]))
+        said = f"B={record['batch']}, T={record['steps']}, n={record['rounds']} rounds."
+        parts.append(f"{said} {source(record)}")
+    return "\n\n".join(parts)
+
+
 def peers(records: Sequence[Record]) -> str:
     """A table per case: every method's time, that over ours, its memory."""
     parts = []
@@ -197,6 +215,7 @@ TABLES: dict[str, Callable[[Sequence[Record]], str]] = {
     "memory": memory,
     "stream": stream,
     "scale": scale,
+    "passes": passes,
     "peers": peers,
 }
 

@@ -35,6 +35,7 @@ SECONDS = {
         ("stream --rule tes", "unknown rule 'tes'"),
         ("stream --steps 0", "steps: got 0"),
         ("scale --axes length", "unknown axis 'length'"),
+        ("passes --batch 0", "batch: got 0"),
         ("peers --cases ,", "no case is named"),
         ("peers --cases vgg", "unknown case 'vgg'"),
         ("data --benchmarks nowhere", "no folder nowhere"),
@@ -124,7 +125,7 @@ def test_the_peers_cases_are_those_of_the_bars() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", ["train --net mlp", "memory", "scale", "stream"])
+@pytest.mark.parametrize("what", ["train --net mlp", "memory", "scale", "stream", "passes"])
 def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measured(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,3 +127,32 @@ def test_a_wrong_gradient_or_answer_is_not_timed() -> None:
     assert checks.require("x", 0.5, 0.5) == 0.5
     with pytest.raises(NumericalError):
         checks.require("x", float("nan"), 0.5)
+
+
+def test_what_rounding_takes_apart_is_told_from_what_is_wrong() -> None:
+    """Two gradients as far from a third as from each other pass; a part left out, or short, no."""
+    draw = torch.Generator().manual_seed(0)
+    exact = {name: torch.randn(4000, generator=draw) for name in "ab"}
+
+    def rounded() -> dict[str, torch.Tensor]:
+        return {k: 0.75 * x + 0.62 * torch.randn(4000, generator=draw) for k, x in exact.items()}
+
+    slow, fast = rounded(), rounded()
+    found = checks.as_rounding_has_it(fast, slow, exact)
+    assert 0.6 < found["rounding"] < 0.8 and found["from_float32"] <= 1.1 * found["rounding"]
+    for wrong in ({k: 0.5 * x for k, x in fast.items()}, {**fast, "b": torch.zeros(4000)}):
+        with pytest.raises(NumericalError, match="gradients"):
+            checks.as_rounding_has_it(wrong, slow, exact)
+    with pytest.raises(NumericalError, match="gradients"):
+        checks.as_rounding_has_it({k: -x for k, x in fast.items()}, slow, exact)
+
+
+def test_in_bfloat16_a_near_gradient_needs_no_third() -> None:
+    work = SMALL["mlp"]
+    net = work.network()
+    learner = Learner(net, rules.tess(), precision="bf16")
+    _, found = checks.against_streaming(learner, work.frames(net), work.labels(net))
+    assert found["gradient"] <= 0.3 and "rounding" not in found
+    learner.__dict__["rule"] = rules.tess(post_gain=-1.0)
+    with pytest.raises(NumericalError, match="gradients"):
+        checks.against_streaming(learner, work.frames(net), work.labels(net))

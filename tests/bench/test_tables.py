@@ -12,7 +12,14 @@ import pytest
 
 from helpers_bench import BLOCKS
 from localspike.bench import memory, peers, record, scale, train
-from localspike.bench.report import memory_text, peers_text, scale_text, stream_text, train_text
+from localspike.bench.report import (
+    memory_text,
+    passes_text,
+    peers_text,
+    scale_text,
+    stream_text,
+    train_text,
+)
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "tables.py"
 pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="no checkout")
@@ -65,6 +72,16 @@ def scaled() -> dict[str, Any]:
     return {**head("scale"), "rows": [row]}
 
 
+def passed() -> dict[str, Any]:
+    one = {"name": "neurons", "seconds": {"median": 0.02}, "of_copy": 0.5}
+    rows = [
+        {**one, "precision": "float32", "bytes": 8.0, "bytes_per_second": 4e9},
+        {**one, "precision": "bf16", "bytes": 4.0, "bytes_per_second": 2e9},
+    ]
+    own = {"title": "128 channels", "batch": 32, "steps": 6, "rounds": 9, "rows": rows}
+    return {**head("passes"), **own}
+
+
 def beside_peers() -> dict[str, Any]:
     blocks = {"tess float32": [[0.1], [0.1]], "norse bptt": [[0.3], [0.3]]}
     case = {"title": "MLP", "batch": 32, "steps": 800, "missing": {"sinabs bptt": "not here."}}
@@ -74,17 +91,18 @@ def beside_peers() -> dict[str, Any]:
 
 RECORDS = {
     "train": trained, "memory": remembered, "stream": streamed, "scale": scaled,
-    "peers": beside_peers,
+    "passes": passed, "peers": beside_peers,
 }  # fmt: skip
 TEXTS = {
     "train": train_text, "memory": memory_text, "stream": stream_text, "scale": scale_text,
-    "peers": peers_text,
+    "passes": passes_text, "peers": peers_text,
 }  # fmt: skip
 SHOWN = {
     "train": ["**11.00** (", "**0.75** (0.38–0.80)", "0123456789+changes", "n=7", "bf16"],
     "memory": ["| MLP | tess streaming | 2.0 | 2.0 | 2.0 | 0.00 ± 0.00 | 1/60.0 |", "409.60"],
     "stream": ["| conv net | tess | 500 | 2 | 25 % (20–30) |"],
     "scale": ["| T | streaming | 10–1000 | 1.00 ± 0.00 | 1.00 ± 0.00 | 0.00 ± 0.00 |"],
+    "passes": ["| neurons | 8.00 | 20 | 4.0 | 0.50 | 4.00 | 20 | 2.0 | 0.50 |", "bf16: GB/s"],
     "peers": ["| norse bptt | 300 | 3.00 (3.00–3.00) | 700 |", "Left out: sinabs bptt (not here)."],
 }
 

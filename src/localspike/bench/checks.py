@@ -19,7 +19,8 @@ from .job import Precision
 
 FIRST_CLOSE, GRADIENT_CLOSE = {"float32": 1e-3, "bf16": 0.02}, 0.3
 """Largest deviation from the streaming schedule's gradient in the same precision: of the first
-block, and of the whole. In bf16 the whole may deviate by as much as rounding to bf16 does.
+block, and of the whole. In bf16 the whole may deviate by more, if it is not farther from float32's
+gradient than the streaming schedule's own is (`ROUNDED`), and no tensor's length is (`LONG`).
 
 A membrane within rounding of the threshold fires in one order of summation and not in the other,
 and in a deep net every layer further on multiplies that; only the first block is free of it. The
@@ -27,6 +28,8 @@ tests compare nets without such neurons. Of an untrained VGG-9, T = 6, gradients
 from those in float32, whether the library made the products or windows did (`kernels.winograd`),
 and 0.67 from one another.
 """
+
+ROUNDED, LONG = 1.1, 0.1
 
 LONGEST = 100
 """Time steps over which gradients are compared. A recurrent net is chaotic: one spike that rounding
@@ -94,13 +97,38 @@ def against_streaming(learner: Learner, frames: Tensor, labels: Tensor) -> tuple
     found = {
         "first_gradient": require("gradients", _apart(fast, slow, first), FIRST_CLOSE[precision])
     }
-    limit = GRADIENT_CLOSE
-    if precision == "bf16":
+    found["gradient"] = _apart(fast, slow, list(slow))
+    if precision == "bf16" and found["gradient"] > GRADIENT_CLOSE:
         exact = _streamed(learner, frames, labels, "float32")
-        found["rounding"] = _apart(slow, exact, list(slow))
-        limit = max(limit, found["rounding"])
-    found["gradient"] = require("gradients", _apart(fast, slow, list(slow)), limit)
+        found |= as_rounding_has_it(fast, slow, exact)
+    else:
+        require("gradients", found["gradient"], GRADIENT_CLOSE)
     return result, found
+
+
+def as_rounding_has_it(
+    fast: dict[str, Tensor], slow: dict[str, Tensor], exact: dict[str, Tensor]
+) -> Found:
+    """Two gradients in bf16 that rounding alone has taken apart, beside float32's.
+
+    Raises
+    ------
+    NumericalError
+        If the fast one is farther from it than the slow one, as a whole or in a tensor's length.
+    """
+    names = list(slow)
+    rounding, ours = _apart(slow, exact, names), _apart(fast, exact, names)
+    limit = max(LONG, _stretched(slow, exact))
+    return {
+        "rounding": rounding,
+        "from_float32": require("gradients", ours, ROUNDED * rounding),
+        "length": require("lengths of gradients", _stretched(fast, exact), limit),
+    }
+
+
+def _stretched(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """How far the ratio of two tensors' lengths is from 1, at most."""
+    return max(abs(float(one[k].norm() / other[k].norm()) - 1) for k in other)
 
 
 def _streamed(

@@ -3,8 +3,8 @@
 T and B merged, a static first layer once, input of zeros and ones, in the fastest of four forms,
 which is measured layer by layer: the library's convolution in either memory layout, or two matrix
 products over a table of patches or of windows (`kernels.tables`), which is the floor under what
-takes fewer products, too. No neurons, no signal, no optimiser: what no learning rule that changes
-weights can go below with the same products.
+takes fewer products, too (with the transforms these need). No neurons, no signal, no optimiser:
+what no learning rule that changes weights can go below with the same products.
 """
 
 from __future__ import annotations
@@ -111,6 +111,7 @@ class Floor:
         return [
             name
             for name, form in tables.FORMS.items()
+            if name != "windows" or (self.compiles and self.device == "cpu")
             if form.possible(layer.x, layer.weight, layer.geometry)
         ]
 

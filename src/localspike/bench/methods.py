@@ -92,12 +92,12 @@ def ours(job: Job) -> Stepper:
     )
     about = {
         "schedule": learner.schedule,
-        # Under autograd convolutions in bf16 only (`kernels.winograd`).
-        "compiled": learner.compiles and (learner.schedule != "bptt" or job.precision == "bf16"),
+        # Under autograd transforms of convolutions are, where those are by windows (`compile_s`).
+        "compiled": learner.compiles and learner.schedule != "bptt",
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "repeatable": job.repeatable,
     }
-    if about["compiled"]:  # the compiler's own modules are no part of a step's memory
+    if learner.compiles:  # the compiler's own modules are no part of a step's memory
         torch.compile(_nothing)(torch.ones(2, device=job.device))
     if job.feed == "steps":
         return Stepper(_fed_by_step(job, net, learner), dict, about, learner)

@@ -110,6 +110,20 @@ def scale_text(record: dict[str, Any]) -> str:
     return columns(rows)
 
 
+def passes_text(record: dict[str, Any]) -> str:
+    """A row per pass: bytes a neuron and step, time, speed, and that of a copy."""
+    rows = [("pass", "bytes", "ms", "GB/s", "of a copy")]
+    for row in record["rows"]:
+        took, speed = milliseconds(row["seconds"]["median"]), row["bytes_per_second"] / 1e9
+        name = f"{row['name']}, {row['precision']}"
+        rows.append((name, f"{row['bytes']:.2f}", took, f"{speed:.1f}", f"{row['of_copy']:.2f}"))
+    head = (
+        f"{record['title']}, B={record['batch']}, T={record['steps']}, "
+        f"{record['threads']} thread(s), n={record['rounds']} rounds"
+    )
+    return f"{head}\n{columns(rows)}"
+
+
 def peers_text(record: dict[str, Any]) -> str:
     """A table per case: step time, times ours, memory; and what is missing."""
     parts = []

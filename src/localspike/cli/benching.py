@@ -1,4 +1,4 @@
-"""`localspike bench train`, `memory`, `stream`, `scale`, `data` and `peers`."""
+"""`localspike bench train`, `memory`, `stream`, `scale`, `passes`, `data` and `peers`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from ..bench import feeding, memory, peers, scale, stream, train
-from ..bench.report import memory_text, peers_text, scale_text, stream_text, train_text
+from ..bench import feeding, memory, passes, peers, scale, stream, train
+from ..bench.report import (
+    memory_text,
+    passes_text,
+    peers_text,
+    scale_text,
+    stream_text,
+    train_text,
+)
 from ..bench.workload import KINDS, Workload, refuse_unknown
 from ..config import pick_device
 from ..errors import ConfigError
@@ -124,6 +131,24 @@ class BenchScale:
 
 
 @dataclass(frozen=True)
+class BenchPasses:
+    """Time the fused passes over memory, each by itself, beside a copy of as many bytes."""
+
+    batch: int = 32
+    """Samples."""
+    rounds: int = 9
+    """How often every pass takes its turn."""
+    threads: int = 1
+    """Threads."""
+    out: Out = None
+    json: Json = False
+
+    def __call__(self) -> int:
+        asked = passes.Request(self.batch, self.rounds, self.threads, self.out)
+        return _show(passes.run(asked, whisper), self.json, passes_text)
+
+
+@dataclass(frozen=True)
 class BenchData:
     """Time feeding a network, with and without localspike's loaders (benchmarks/data.py)."""
 
@@ -199,6 +224,7 @@ Part = (
     | Annotated[BenchMemory, tyro.conf.subcommand("memory")]
     | Annotated[BenchStream, tyro.conf.subcommand("stream")]
     | Annotated[BenchScale, tyro.conf.subcommand("scale")]
+    | Annotated[BenchPasses, tyro.conf.subcommand("passes")]
     | Annotated[BenchData, tyro.conf.subcommand("data")]
     | Annotated[BenchPeers, tyro.conf.subcommand("peers")]
 )
@@ -206,7 +232,7 @@ Part = (
 
 @dataclass(frozen=True)
 class Bench:
-    """Time training steps, memory, streams, scaling, data and other libraries; keep records."""
+    """Time training, memory, streams, scaling, passes, data and other libraries; keep records."""
 
     PARTS: ClassVar[Any] = Part
     part: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Part]]

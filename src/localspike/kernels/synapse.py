@@ -81,7 +81,7 @@ def conv_forward(
 
 
 def _convolve(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
-    """By the library; under autograd by windows where those pay, as in schedules without it."""
+    """By the library; under autograd by windows where those pay, as in the lean schedules."""
     recorded = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     if recorded and winograd.pays(x, weight, geometry, x.dtype):
         return winograd.convolve(x, weight, geometry)

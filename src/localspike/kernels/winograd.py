@@ -6,16 +6,18 @@ Maps are cut into overlapping windows of 4 × 4, of each of which come 2 × 2 ou
 
 a window and channel takes 16 products where the plain sum takes 36. The weight gradient is the same
 form transposed, over the same x̃. Bᵀ adds and subtracts only: where x are spikes, x̃ are whole
-numbers from −2 to 4, which bfloat16 holds exactly. So no more is rounded than weights and sums, as
-anyway; currents and gradients in bfloat16 err 1.8 and 2.3 times as much as the library's do, by
-0.4 % (tested).
+numbers from −2 to 4, which bfloat16 holds exactly. Rounded are w̃ and the sums before the last
+transform: currents and gradients in bfloat16 err 1.8 and 2.3 times as much as the library's do, by
+0.4 % (tested). Where x are other numbers (pooled means, scaled spikes, post factors), x̃ are rounded
+too.
 
 What is saved in products is paid in memory traffic, x̃ being four times as large as x. It pays where
 products take the time: on processors with AVX-512 instructions for bfloat16 and no matrix units.
-Fused by a compiler only; transforms in eager code take longer than they save.
+Fused by a compiler only; transforms in eager code take longer than they save. Where it pays was
+measured on one processor of that kind, with one and two threads.
 
 Source: S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast
-Algorithms for Convolutional Neural Networks, CVPR 2016. Their matrices but for signs.
+Algorithms for Convolutional Neural Networks, CVPR 2016.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ def pays(x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype) 
     """
     if dtype != torch.bfloat16 or not _quick(x.device.type) or not compiling.active():
         return False
+    if any(kernel.failed for kernel in (OF_INPUT, OF_SUMS, OF_POST)):
+        return False
     return possible(x, weight, geometry) and _large(x, weight, geometry)
 
 
@@ -60,7 +64,7 @@ def possible(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> bool:
     """
     plain = geometry.stride == geometry.groups == 1 and 0 <= geometry.padding <= 2
     fits = x.ndim == 4 and weight.shape[1:] == (x.shape[1], 3, 3)
-    return plain and fits and not any(side % 2 for side in _sides(x, geometry))
+    return plain and fits and all(side > 0 and side % 2 == 0 for side in _sides(x, geometry))
 
 
 def _large(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> bool:
@@ -87,7 +91,7 @@ def make_table(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
     p = geometry.padding
     maps = x.permute(0, 2, 3, 1)
     maps = (F.pad(maps, (0, 0, p, p, p, p)) if p else maps).contiguous()
-    made: Tensor = _WINDOWS(maps, key=_key(maps))
+    made: Tensor = OF_INPUT(maps, key=_key(maps))
     return made.flatten(1, 3)
 
 
@@ -104,7 +108,7 @@ def forward(table: Tensor, x: Tensor, weight: Tensor, geometry: ConvGeometry) ->
     turned = (_weights(weight.dtype, weight.device) @ weight.reshape(k * c, 9).T).view(16, k, c)
     sums = torch.bmm(table, turned.transpose(1, 2))
     sums = sums.view(16, len(x), rows // 2, columns // 2, k)
-    made: Tensor = _CURRENTS(sums, key=_key(sums))
+    made: Tensor = OF_SUMS(sums, key=_key(sums))
     return made.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
 
 
@@ -116,7 +120,7 @@ def contract(post: Tensor, table: Tensor, weight: Tensor) -> Tensor:
     [2.0, 4.0, 2.0]
     """
     k, c = weight.shape[:2]
-    made: Tensor = _POST(post.permute(0, 2, 3, 1).contiguous(), key=_key(post))
+    made: Tensor = OF_POST(post.permute(0, 2, 3, 1).contiguous(), key=_key(post))
     rows = made.flatten(1, 3).transpose(1, 2)
     sums = torch.bmm(rows, table).view(16, k * c)
     return (sums.T @ _weights(sums.dtype, sums.device)).view(weight.shape)
@@ -186,11 +190,13 @@ def _key(x: Tensor) -> object:
     return x.dtype, x.device
 
 
-@cache
+_G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+_GG = [[a * b for a in upper for b in lower] for upper in _G for lower in _G]
+
+
 def _weights(dtype: torch.dtype, device: torch.device) -> Tensor:
     """G ⊗ G [16, 9]: halves and quarters, exact in any dtype."""
-    g = torch.tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-    return torch.kron(g, g).to(device, dtype)
+    return torch.tensor(_GG, dtype=dtype, device=device)
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -237,4 +243,4 @@ def _make_post(post: Tensor) -> Tensor:
     return torch.stack([x.to(post.dtype) for row in across for x in _a_transposed(list(row))])
 
 
-_WINDOWS, _CURRENTS, _POST = Kernel(_make_windows), Kernel(_make_currents), Kernel(_make_post)
+OF_INPUT, OF_SUMS, OF_POST = Kernel(_make_windows), Kernel(_make_currents), Kernel(_make_post)

@@ -62,7 +62,7 @@ class LeanTwoSweep(LeanLayerwise):
         self._held[name] = _Held(kept, weights)
 
     def _contract(self, did: Did, weights: Weights, at: Tensor | Windows, to: Gradients) -> None:
-        """With the table of patches, which goes when that is done."""
+        """With the table of its input, which goes when that is done."""
         block = self.net.blocks[did.name]
         if learns(block):
             did = did._replace(kept=lean.with_table(block, did.kept, weights, self.dtype))

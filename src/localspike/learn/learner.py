@@ -81,7 +81,9 @@ class Learner(StreamLearning):
         "auto": bf16 where the machine has units for it. `precision_reason` says which and why.
     compile:
         "auto" compiles the elementwise kernels of large nets where there is a compiler, "on" and
-        "off" say so; the numbers are those of eager code within rounding. `compiles` is the choice.
+        "off" say so; the numbers are those of eager code within rounding, but for convolutions in
+        bf16, which some processors do by other products (`kernels.winograd`). `compiles` is the
+        choice.
         Captured steps are compiled only by "on": seconds for each, which nets of much elementwise
         work take back.
     capture:

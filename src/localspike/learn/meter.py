@@ -22,8 +22,9 @@ from .targets import Target, make_targets
 def macs_of(learner: Learner, frames: Tensor, labels: Tensor, lengths: Tensor | None = None) -> int:
     """Multiply-accumulates of learning one sequence batch: forward, signal and contractions.
 
-    Every matrix product and convolution that runs is counted, under the learner's schedule; the
-    elementwise work of neurons and traces is not. Weights stay as they are.
+    Every matrix product and convolution is counted, under the learner's schedule, as the library
+    does it (not by `kernels.winograd`); the elementwise work of neurons and traces is not. Weights
+    stay as they are.
 
     >>> from localspike import models, rules
     >>> net = models.mlp(20, (30,), 4)

@@ -197,6 +197,8 @@ def _table(synapse: Synapse, x: Tensor, weight: Tensor, dtype: torch.dtype | Non
     """The table of x [T, B, ...], where a convolution is faster by one."""
     if type(synapse) is not Conv2d or is_static(x):
         return None
+    if synapse._forward_hooks or synapse._forward_pre_hooks:  # products here call none
+        return None
     merged = x.flatten(0, 1)
     form = tables.form_of(merged, weight, synapse.geometry, dtype or weight.dtype)
     if form is None:
