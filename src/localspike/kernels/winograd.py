@@ -81,7 +81,7 @@ def _quick(device: str) -> bool:
 
 
 def make_table(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Tensor:
-    """x̃ of the 4 × 4 windows, two pixels apart, of x [N, C, H, W]: [16, N·H'/2·W'/2, C].
+    """x̃ of the 4 × 4 windows, two pixels apart, of x [N, C, H, W]: [16, windows, C].
 
     The same under all ``weight`` of the form.
 
