@@ -16,6 +16,7 @@ from localspike.bench.floor import Floor
 from localspike.bench.workload import Workload
 from localspike.describe import describe_network
 from localspike.errors import NumericalError
+from localspike.kernels import winograd
 
 SMALL = {
     "vgg9": Workload("vgg9", 2, 3, (("width", 0.125),)),
@@ -147,12 +148,40 @@ def test_what_rounding_takes_apart_is_told_from_what_is_wrong() -> None:
         checks.as_rounding_has_it({k: -x for k, x in fast.items()}, slow, exact)
 
 
-def test_in_bfloat16_a_near_gradient_needs_no_third() -> None:
+def test_in_bfloat16_the_bounds_are_the_same() -> None:
     work = SMALL["mlp"]
     net = work.network()
     learner = Learner(net, rules.tess(), precision="bf16")
     _, found = checks.against_streaming(learner, work.frames(net), work.labels(net))
-    assert found["gradient"] <= 0.3 and "rounding" not in found
+    assert found["gradient"] <= 0.3 and "windows" not in found
     learner.__dict__["rule"] = rules.tess(post_gain=-1.0)
     with pytest.raises(NumericalError, match="gradients"):
         checks.against_streaming(learner, work.frames(net), work.labels(net))
+
+
+@pytest.mark.parametrize("wrong", ["", "forward", "contract"])
+def test_products_by_windows_are_held_to_the_librarys(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found wrong by a part in fifty, in whichever product."""
+    possible, switch = winograd.possible, winograd._off
+    monkeypatch.setattr(
+        winograd, "pays", lambda x, w, g, dtype: not switch.get() and possible(x, w, g)
+    )
+    if wrong:
+        real = getattr(winograd, wrong)
+        monkeypatch.setattr(winograd, wrong, lambda *told: 1.02 * real(*told))
+    work = Workload("vgg9", 2, 3, (("width", 0.0625), ("image", 16)))
+    net = work.network()
+    frames, labels = work.frames(net), work.labels(net)
+    learner = Learner(net, rules.tess(), precision="bf16", compile="off")
+    apart = checks.windows_apart(learner, frames)
+    assert apart is not None
+    if not wrong:
+        assert 0.001 < apart < checks.PRODUCTS_CLOSE
+        with winograd.off():
+            assert checks.windows_apart(learner, frames) is None
+        return
+    assert apart > checks.PRODUCTS_CLOSE
+    with pytest.raises(NumericalError, match="products by windows"):
+        checks.against_streaming(learner, frames, labels)

@@ -156,6 +156,8 @@ def test_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not pays(x[:15], w)  # 240 windows
     assert not pays(x[:, :64], w[:64, :64]) and pays(x[:, :64], w[:, :64])
     assert not pays(x.to("meta"), w)
+    with winograd.off():
+        assert not pays(x, w)
     with monkeypatch.context() as broken:
         broken.setattr(winograd.OF_SUMS, "_failed", True)
         assert not pays(x, w)

@@ -110,7 +110,8 @@ class Kernel:
     """A function of tensors that is compiled at its first call within `compiled`.
 
     Sizes are free in the compiled form (unless not ``dynamic``), apart from T, over which loops are
-    unrolled. Should compiling fail, one warning says why and eager goes on: ``failed``.
+    unrolled. Under autograd it runs as it is. Should compiling fail, one warning says why and eager
+    goes on: ``failed``.
 
     >>> Kernel(lambda x: 2 * x)(torch.ones(2))
     tensor([2., 2.])

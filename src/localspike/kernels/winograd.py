@@ -22,6 +22,9 @@ Algorithms for Convolutional Neural Networks, CVPR 2016.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -32,6 +35,8 @@ from torch import Tensor
 from . import compiling
 from .compiling import Kernel
 from .geometry import ConvGeometry
+
+_off: ContextVar[bool] = ContextVar("no windows", default=False)
 
 TRAFFIC, WINDOWS = 40, 256
 """It pays from so many products by number moved, C K / (C + K), and windows in a batch on."""
@@ -46,9 +51,21 @@ def pays(x: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype) 
     """
     if dtype != torch.bfloat16 or not _quick(x.device.type) or not compiling.active():
         return False
+    if _off.get():
+        return False
     if any(kernel.failed for kernel in (OF_INPUT, OF_SUMS, OF_POST)):
         return False
     return possible(x, weight, geometry) and _large(x, weight, geometry)
+
+
+@contextmanager
+def off() -> Iterator[None]:
+    """Within it convolutions of this thread stay with the library: to compare with."""
+    before = _off.set(True)
+    try:
+        yield
+    finally:
+        _off.reset(before)
 
 
 def pays_back(post: Tensor, weight: Tensor, geometry: ConvGeometry, dtype: torch.dtype) -> bool:
